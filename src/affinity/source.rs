@@ -1,0 +1,116 @@
+//! Taking a session key out of a request. No allocation unless something must be decoded.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use http::{HeaderMap, header};
+use percent_encoding::percent_decode;
+
+use super::Facts;
+use crate::config::{KeySource, PathTemplate, Segment};
+
+/// The key that `source` finds in a request; empty values count as absent. O(length of what is looked through).
+pub fn extract<'a>(source: &KeySource, facts: &Facts<'a>) -> Option<Cow<'a, [u8]>> {
+    let key = match source {
+        KeySource::Cookie(name) => cookie(facts.headers, name).map(Cow::Borrowed),
+        KeySource::Header(name) => facts.headers.get(name).map(|v| Cow::Borrowed(v.as_bytes().trim_ascii())),
+        KeySource::Query(name) => query(facts.uri.query()?, name),
+        KeySource::Path(template) => path(facts.uri.path(), template),
+        KeySource::ClientIp => Some(Cow::Owned(address(facts.client_ip))),
+        KeySource::Host => Some(Cow::Borrowed(facts.host.as_bytes())),
+    };
+    key.filter(|bytes| !bytes.is_empty())
+}
+
+/// The value of the first cookie called `name` over all `Cookie` fields, without surrounding quotes (RFC 6265 §4.2.1).
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
+    headers.get_all(header::COOKIE).iter().find_map(|field| cookie_in(field.as_bytes(), name.as_bytes()))
+}
+
+fn cookie_in<'a>(field: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    field.split(|&b| b == b';').find_map(|pair| {
+        let value = pair.trim_ascii_start().strip_prefix(name)?.strip_prefix(b"=")?;
+        Some(unquoted(value.trim_ascii()))
+    })
+}
+
+/// A cookie's value without the quotes that may surround it.
+pub(super) fn unquoted(value: &[u8]) -> &[u8] {
+    match value {
+        [b'"', inner @ .., b'"'] => inner,
+        _ => value,
+    }
+}
+
+/// The first parameter called `name`, percent-decoded once, `+` meaning a space.
+fn query<'a>(query: &'a str, name: &str) -> Option<Cow<'a, [u8]>> {
+    form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| match value {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+    })
+}
+
+/// The captured segment of a path that fits `template`, percent-decoded once.
+fn path<'a>(path: &'a str, template: &PathTemplate) -> Option<Cow<'a, [u8]>> {
+    let mut segments = path.strip_prefix('/')?.split('/');
+    let mut key = None;
+    for wanted in &template.segments {
+        let segment = segments.next()?;
+        match wanted {
+            Segment::Literal(text) if text != segment => return None,
+            Segment::Capture(_) => key = Some(Cow::from(percent_decode(segment.as_bytes()))),
+            Segment::Literal(_) | Segment::Any => {}
+        }
+    }
+    key
+}
+
+fn address(ip: IpAddr) -> Vec<u8> {
+    ip.to_canonical().to_string().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderValue, Uri};
+
+    fn found(source: &KeySource, uri: &str, cookies: &[&str]) -> Option<String> {
+        let uri: Uri = uri.parse().expect("a URI");
+        let mut headers = HeaderMap::new();
+        for cookie in cookies {
+            headers.append(header::COOKIE, HeaderValue::from_str(cookie).expect("a value"));
+        }
+        let facts = Facts { host: "h", uri: &uri, headers: &headers, client_ip: [127, 0, 0, 1].into() };
+        extract(source, &facts).map(|key| String::from_utf8(key.into_owned()).expect("text"))
+    }
+
+    fn room() -> KeySource {
+        let literal = Segment::Literal("game".into());
+        KeySource::Path(PathTemplate { segments: vec![literal, Segment::Capture("room".into())] })
+    }
+
+    #[test]
+    fn cookies_are_found_whole_in_any_field() {
+        let sid = KeySource::Cookie("sid".into());
+        assert_eq!(found(&sid, "/", &["a=1; sid=x; sid=y"]).as_deref(), Some("x"));
+        assert_eq!(found(&sid, "/", &["xsid=no; sid2=no", "b=2;sid=\"q\""]).as_deref(), Some("q"));
+        assert_eq!(found(&sid, "/", &["sid=", "sidx=1"]), None);
+        assert_eq!(found(&sid, "/", &["sid = spaced"]), None);
+    }
+
+    #[test]
+    fn paths_fit_on_whole_segments() {
+        assert_eq!(found(&room(), "/game/7/watch", &[]).as_deref(), Some("7"));
+        assert_eq!(found(&room(), "/game/a%20b", &[]).as_deref(), Some("a b"));
+        assert_eq!(found(&room(), "/games/7", &[]), None);
+        assert_eq!(found(&room(), "/game", &[]), None);
+        assert_eq!(found(&room(), "/game/", &[]), None);
+    }
+
+    #[test]
+    fn queries_are_decoded_once() {
+        let q = KeySource::Query("room".into());
+        assert_eq!(found(&q, "/x?a=b&room=a%2520b+c", &[]).as_deref(), Some("a%20b c"));
+        assert_eq!(found(&q, "/x?room=&y", &[]), None);
+    }
+}

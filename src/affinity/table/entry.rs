@@ -1,0 +1,83 @@
+//! One session as it lies in memory.
+
+use super::Binding;
+use crate::clock::Now;
+
+/// 36 bytes, without padding: at a million sessions every byte is a megabyte or two.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, packed(4))]
+pub(super) struct Entry {
+    pub(super) fingerprint: u64,
+    pub(super) placement: u64,
+    pub(super) epoch: u64,
+    pub(super) owner: u32,
+    /// Unix seconds.
+    pub(super) last_seen: u32,
+    /// Count of what is live, and two flags in the top bits.
+    live: u32,
+}
+
+const MOVING: u32 = 1 << 31;
+const SEEN_AGAIN: u32 = 1 << 30;
+const COUNT: u32 = SEEN_AGAIN - 1;
+
+impl Entry {
+    /// A session first seen at `now`, which is also the least epoch it may get.
+    pub(super) fn new(fingerprint: u64, placement: u64, owner: u32, now: Now) -> Self {
+        Self { fingerprint, placement, epoch: now.micros(), owner, last_seen: now.secs(), live: 0 }
+    }
+
+    pub(super) fn starting(self, epoch: u64, live: u32) -> Self {
+        Self { epoch, live, ..self }
+    }
+
+    pub(super) fn binding(&self) -> Binding {
+        Binding { owner: self.owner, epoch: self.epoch, placement: self.placement, live: self.live() }
+    }
+
+    pub(super) fn live(&self) -> u32 {
+        self.live & COUNT
+    }
+
+    pub(super) fn is_moving(&self) -> bool {
+        self.live & MOVING != 0
+    }
+
+    pub(super) fn set_moving(&mut self, moving: bool) {
+        self.live = if moving { self.live | MOVING } else { self.live & !MOVING };
+    }
+
+    pub(super) fn seen_again(&self) -> bool {
+        self.live & SEEN_AGAIN != 0
+    }
+
+    pub(super) fn touch(&mut self, now: Now) {
+        self.last_seen = now.secs();
+        self.live |= SEEN_AGAIN;
+    }
+
+    /// One more is live; false where the count is at its end (a billion).
+    pub(super) fn hold(&mut self, now: Now) -> bool {
+        if self.live() == COUNT {
+            return false;
+        }
+        self.touch(now);
+        self.live += 1;
+        true
+    }
+
+    pub(super) fn release(&mut self, now: Now) {
+        debug_assert!(self.live() > 0, "released more often than held");
+        self.live -= u32::from(self.live() > 0);
+        self.last_seen = now.secs();
+    }
+
+    /// Begins anew under `owner`: nothing of the key is live there yet.
+    pub(super) fn give(&mut self, owner: u32, epoch: u64, now: Now) {
+        *self = Self { owner, epoch, last_seen: now.secs(), live: SEEN_AGAIN, ..*self };
+    }
+
+    pub(super) fn is_expired(&self, now: Now, idle_secs: u32) -> bool {
+        self.live() == 0 && now.secs().saturating_sub(self.last_seen) >= idle_secs
+    }
+}

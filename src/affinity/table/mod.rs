@@ -1,0 +1,296 @@
+//! The session table: which backend owns a key. Bounded, sharded, without an allocation per session.
+//!
+//! It knows owners as numbers; which backend a number stands for, and whether it lives, is the pool's to know.
+//!
+//! - Every operation locks one shard for one look-up. Nothing here waits.
+//! - An entry takes 36 bytes and a control byte. A shard grows by doubling up to its share of the capacity.
+//! - A key has one owner at a time. [`SessionTable::rebind`] gives it another only when nothing of it is live.
+
+mod entry;
+mod shard;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::clock::Now;
+use entry::Entry;
+use shard::Shard;
+
+/// Identifies a key inside one table: a hash with a seed of the table's own, so that clients cannot aim at another's.
+///
+/// Two keys with one fingerprint (10 million sessions: 3 in a million chances) share an owner; none is ever split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint(pub u64);
+
+/// A key's owner, and since when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Binding {
+    /// Number of the owning backend's life.
+    pub owner: u32,
+    /// Grows each time the key gets a new owner.
+    pub epoch: u64,
+    /// The hash that places the key, should it need a new owner.
+    pub placement: u64,
+    /// Connections and requests of the key that are live now.
+    pub live: u32,
+}
+
+/// What became of a claim.
+#[derive(Debug)]
+pub enum Claim {
+    /// The key is owned as wished, and one more of it is live: answer with [`SessionTable::release`].
+    Held(Binding),
+    /// The key is not, or no longer, what the caller took it for: look again.
+    Changed,
+    /// The key is on its way to a new owner; wait, then ask again.
+    Moving(Arc<Notify>),
+    /// The table is full of live sessions.
+    Full,
+}
+
+/// What became of a lesson.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lesson {
+    /// The key was unknown and is bound now.
+    Learned,
+    /// The key was bound to this owner already.
+    Known,
+    /// The key is bound to another owner, and stays there.
+    Violation,
+    /// The table is full of live sessions.
+    Full,
+}
+
+/// The sessions of one pool. Shared by all workers.
+#[derive(Debug)]
+pub struct SessionTable {
+    seed: u64,
+    shards: Box<[Shelf]>,
+    settings: Settings,
+    /// Sessions by owner number.
+    owners: RwLock<Vec<AtomicU64>>,
+    evictions: AtomicU64,
+    violations: AtomicU64,
+}
+
+/// A shard on cache lines of its own.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Shelf(Mutex<Shard>);
+
+/// What bounds a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Most sessions kept, at least 1.
+    pub capacity: usize,
+    /// A session nothing of which is live ends after this long. Kept to whole seconds, at least one.
+    pub idle_timeout: Duration,
+}
+
+impl Settings {
+    fn idle_secs(&self) -> u32 {
+        u32::try_from(self.idle_timeout.as_secs()).unwrap_or(u32::MAX).max(1)
+    }
+}
+
+/// Shards of a large table; a smaller one has fewer, so that chance does not fill one long before the others.
+const SHARDS: usize = 64;
+const SMALLEST_SHARE: usize = 4096;
+
+impl SessionTable {
+    /// An empty table. `seed` should be random: it keeps fingerprints from being predicted.
+    pub fn new(settings: Settings, seed: u64) -> Self {
+        let count = (settings.capacity / SMALLEST_SHARE).clamp(1, SHARDS);
+        let count = if count.is_power_of_two() { count } else { count.next_power_of_two() / 2 };
+        let share = settings.capacity.div_ceil(count);
+        let shelf = |i: usize| Shelf(Mutex::new(Shard::new(share, settings.idle_secs(), seed ^ i as u64)));
+        Self {
+            seed,
+            shards: (0..count).map(shelf).collect(),
+            settings,
+            owners: RwLock::default(),
+            evictions: AtomicU64::new(0),
+            violations: AtomicU64::new(0),
+        }
+    }
+
+    /// The settings the table was made with.
+    pub fn settings(&self) -> Settings {
+        self.settings
+    }
+
+    /// Takes a number for a backend's new life.
+    pub fn new_owner(&self) -> u32 {
+        let mut owners = self.owners.write().unwrap_or_else(PoisonError::into_inner);
+        owners.push(AtomicU64::new(0));
+        (owners.len() - 1) as u32
+    }
+
+    /// What stands for `key` in this table.
+    pub fn fingerprint(&self, key: &[u8]) -> Fingerprint {
+        Fingerprint(xxh3_64_with_seed(key, self.seed))
+    }
+
+    /// The binding of a key, if it has one. Changes nothing.
+    pub fn peek(&self, key: Fingerprint, now: Now) -> Option<Binding> {
+        self.shard(key).find(key.0, now).map(|entry| entry.binding())
+    }
+
+    /// Holds a key for `owner`, binding it if it is unknown: one more of it is live until it is released.
+    pub fn claim(&self, key: Fingerprint, placement: u64, owner: u32, now: Now) -> Claim {
+        let mut shard = self.shard(key);
+        let Some(entry) = shard.find_mut(key.0, now) else {
+            return match self.insert(&mut shard, Entry::new(key.0, placement, owner, now), 1) {
+                Some(binding) => Claim::Held(binding),
+                None => Claim::Full,
+            };
+        };
+        if entry.owner != owner {
+            return Claim::Changed;
+        }
+        if entry.is_moving() && entry.live() > 0 {
+            return Claim::Moving(shard.arrival(key.0));
+        }
+        entry.set_moving(false);
+        if !entry.hold(now) {
+            return Claim::Full;
+        }
+        Claim::Held(entry.binding())
+    }
+
+    /// One less of a key is live. `epoch` is that of the claim: what was held under a former owner counts no more.
+    pub fn release(&self, key: Fingerprint, epoch: u64, now: Now) {
+        let mut shard = self.shard(key);
+        let arrived = shard.release(key.0, epoch, now);
+        drop(shard);
+        if let Some(arrived) = arrived {
+            arrived.notify_waiters();
+        }
+    }
+
+    /// Binds a key that a response of `owner` issued. A binding to another owner wins, unless `gone` says that owner
+    /// cannot serve and nothing of the key is live.
+    pub fn learn(&self, key: Fingerprint, placement: u64, owner: u32, now: Now, gone: impl Fn(u32) -> bool) -> Lesson {
+        let mut shard = self.shard(key);
+        let Some(entry) = shard.find_mut(key.0, now) else {
+            let learned = self.insert(&mut shard, Entry::new(key.0, placement, owner, now), 0);
+            return if learned.is_some() { Lesson::Learned } else { Lesson::Full };
+        };
+        if entry.owner == owner {
+            entry.touch(now);
+            return Lesson::Known;
+        }
+        if entry.live() == 0 && gone(entry.owner) {
+            self.give(&mut shard, key, owner, now);
+            return Lesson::Learned;
+        }
+        self.violations.fetch_add(1, Ordering::Relaxed);
+        Lesson::Violation
+    }
+
+    /// Gives a key whose binding had `epoch` to `owner`, and holds it. While something of the key is live under the
+    /// former owner the key only begins to move: [`Claim::Moving`] wakes when the last of it is released. `force`
+    /// does not wait for what is live; only the epoch then tells old from new.
+    pub fn rebind(&self, key: Fingerprint, epoch: u64, owner: u32, now: Now, force: bool) -> Claim {
+        let mut shard = self.shard(key);
+        let Some(entry) = shard.find_mut(key.0, now).filter(|entry| entry.epoch == epoch) else {
+            return Claim::Changed;
+        };
+        if entry.live() > 0 && !force {
+            entry.set_moving(true);
+            return Claim::Moving(shard.arrival(key.0));
+        }
+        let binding = self.give(&mut shard, key, owner, now);
+        let arrived = shard.arrived(key.0);
+        drop(shard);
+        if let Some(arrived) = arrived {
+            arrived.notify_waiters();
+        }
+        binding.map_or(Claim::Full, Claim::Held)
+    }
+
+    /// Ends a session. What is live of it stays counted nowhere; its key is unknown from now on.
+    pub fn remove(&self, key: Fingerprint) {
+        let removed = self.shard(key).remove(key.0);
+        if let Some(entry) = removed {
+            self.count(entry.owner, -1);
+        }
+    }
+
+    /// Looks at up to `budget` places of each shard and ends the sessions that idled too long. Meant to be called
+    /// each second; a pass over the whole table takes `places / budget` calls.
+    pub fn sweep(&self, now: Now, budget: usize) {
+        for shelf in &self.shards {
+            let mut shard = shelf.0.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.sweep(now, budget, |owner| self.count(owner, -1));
+        }
+    }
+
+    /// Sessions bound to `owner`.
+    pub fn sessions(&self, owner: u32) -> u64 {
+        let owners = self.owners.read().unwrap_or_else(PoisonError::into_inner);
+        owners.get(owner as usize).map_or(0, |n| n.load(Ordering::Relaxed))
+    }
+
+    /// Sessions in the table, those whose end has not been noticed included.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|s| s.0.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
+    }
+
+    /// Whether there are no sessions.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes allocated for entries.
+    pub fn allocated_bytes(&self) -> usize {
+        self.shards.iter().map(|s| s.0.lock().unwrap_or_else(PoisonError::into_inner).allocated_bytes()).sum()
+    }
+
+    /// Sessions ended for want of room.
+    pub fn evictions(&self) -> u64 {
+        self.evictions.load(Ordering::Relaxed)
+    }
+
+    /// Responses that taught a key which lives elsewhere.
+    pub fn violations(&self) -> u64 {
+        self.violations.load(Ordering::Relaxed)
+    }
+
+    /// Upper bits choose the shard; the table inside takes the others.
+    fn shard(&self, key: Fingerprint) -> MutexGuard<'_, Shard> {
+        let shelf = &self.shards[(key.0 >> 40) as usize & (self.shards.len() - 1)];
+        shelf.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a session, in the place of an ended one of the same key, or making room if need be; `None` if all that was
+    /// looked at for room is live.
+    fn insert(&self, shard: &mut Shard, entry: Entry, live: u32) -> Option<Binding> {
+        if let Some(ended) = shard.remove(entry.fingerprint) {
+            self.count(ended.owner, -1);
+        } else if shard.is_full() {
+            self.count(shard.evict()?.owner, -1);
+            self.evictions.fetch_add(1, Ordering::Relaxed);
+        }
+        self.count(entry.owner, 1);
+        Some(shard.insert(entry, live))
+    }
+
+    fn give(&self, shard: &mut Shard, key: Fingerprint, owner: u32, now: Now) -> Option<Binding> {
+        let (former, binding) = shard.give(key.0, owner, now)?;
+        self.count(former, -1);
+        self.count(owner, 1);
+        Some(binding)
+    }
+
+    fn count(&self, owner: u32, change: i64) {
+        let owners = self.owners.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sessions) = owners.get(owner as usize) {
+            sessions.fetch_add(change.cast_unsigned(), Ordering::Relaxed);
+        }
+    }
+}

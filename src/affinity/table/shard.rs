@@ -1,0 +1,150 @@
+//! One shard of the session table: entries, their expiry and eviction, and who waits for a key on the move.
+
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+use tokio::sync::Notify;
+
+use super::Binding;
+use super::entry::Entry;
+use crate::clock::Now;
+use crate::stable_hash::mix;
+
+#[derive(Debug)]
+pub(super) struct Shard {
+    entries: HashTable<Entry>,
+    share: usize,
+    idle_secs: u32,
+    last_epoch: u64,
+    sweep_at: usize,
+    draw: u64,
+    /// Keys on the move that someone waits for. Short: one for each key being moved at this moment.
+    arrivals: Vec<(u64, Arc<Notify>)>,
+}
+
+/// Entries looked at for one eviction: the victim is the best of the first few found, and the search for any at all
+/// ends after so many places.
+const SAMPLE: usize = 8;
+const SEARCH: usize = 1024;
+
+/// Fingerprints are hashes already; mixed again since their upper bits chose the shard.
+fn hash(entry: &Entry) -> u64 {
+    mix(entry.fingerprint)
+}
+
+impl Shard {
+    pub(super) fn new(share: usize, idle_secs: u32, seed: u64) -> Self {
+        Self {
+            entries: HashTable::new(),
+            share,
+            idle_secs,
+            last_epoch: 0,
+            sweep_at: 0,
+            draw: seed,
+            arrivals: Vec::new(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.entries.len() >= self.share
+    }
+
+    pub(super) fn allocated_bytes(&self) -> usize {
+        self.entries.allocation_size()
+    }
+
+    /// The entry of a key whose session has not ended.
+    pub(super) fn find(&self, key: u64, now: Now) -> Option<&Entry> {
+        let entry = self.entries.find(mix(key), |e| e.fingerprint == key)?;
+        (!entry.is_expired(now, self.idle_secs)).then_some(entry)
+    }
+
+    pub(super) fn find_mut(&mut self, key: u64, now: Now) -> Option<&mut Entry> {
+        let idle = self.idle_secs;
+        let entry = self.entries.find_mut(mix(key), |e| e.fingerprint == key)?;
+        (!entry.is_expired(now, idle)).then_some(entry)
+    }
+
+    /// Adds a session of a key that has none, under a new epoch, with so much of it live.
+    pub(super) fn insert(&mut self, entry: Entry, live: u32) -> Binding {
+        let entry = entry.starting(self.next_epoch(entry.epoch), live);
+        self.entries.insert_unique(hash(&entry), entry, hash);
+        entry.binding()
+    }
+
+    pub(super) fn remove(&mut self, key: u64) -> Option<Entry> {
+        let found = self.entries.find_entry(mix(key), |e| e.fingerprint == key).ok()?;
+        Some(found.remove().0)
+    }
+
+    /// Gives a key to another owner under a new epoch; returns the former owner too.
+    pub(super) fn give(&mut self, key: u64, owner: u32, now: Now) -> Option<(u32, Binding)> {
+        let epoch = self.next_epoch(now.micros());
+        let entry = self.entries.find_mut(mix(key), |e| e.fingerprint == key)?;
+        let former = entry.owner;
+        entry.give(owner, epoch, now);
+        Some((former, entry.binding()))
+    }
+
+    /// One less is live. Returns whom to wake if that was the last of a key on the move.
+    pub(super) fn release(&mut self, key: u64, epoch: u64, now: Now) -> Option<Arc<Notify>> {
+        let entry = self.entries.find_mut(mix(key), |e| e.fingerprint == key)?;
+        if entry.epoch != epoch {
+            return None;
+        }
+        entry.release(now);
+        if entry.live() > 0 || !entry.is_moving() { None } else { self.arrived(key) }
+    }
+
+    /// What to wait on until nothing of the former owner of `key` is live.
+    pub(super) fn arrival(&mut self, key: u64) -> Arc<Notify> {
+        if let Some((_, waiting)) = self.arrivals.iter().find(|(k, _)| *k == key) {
+            return waiting.clone();
+        }
+        let waiting = Arc::new(Notify::new());
+        self.arrivals.push((key, waiting.clone()));
+        waiting
+    }
+
+    pub(super) fn arrived(&mut self, key: u64) -> Option<Arc<Notify>> {
+        let position = self.arrivals.iter().position(|(k, _)| *k == key)?;
+        Some(self.arrivals.swap_remove(position).1)
+    }
+
+    /// Takes out the session that is missed least: one seen only once before others, then the longest idle, never one
+    /// of which something is live.
+    pub(super) fn evict(&mut self) -> Option<Entry> {
+        self.draw = self.draw.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let places = self.entries.num_buckets();
+        let start = mix(self.draw) as usize % places.max(1);
+        let around = (start..start + places.min(SEARCH)).map(|i| i % places);
+        let idle = around.filter_map(|i| self.entries.get_bucket(i).filter(|e| e.live() == 0).map(|e| (i, e)));
+        let victim = idle.take(SAMPLE).min_by_key(|(_, e)| (e.seen_again(), e.last_seen))?.0;
+        self.entries.get_bucket_entry(victim).ok().map(|found| found.remove().0)
+    }
+
+    /// Ends what idled too long among the next `budget` places; calls `ended` with each owner.
+    pub(super) fn sweep(&mut self, now: Now, budget: usize, mut ended: impl FnMut(u32)) {
+        let places = self.entries.num_buckets();
+        for _ in 0..budget.min(places) {
+            self.sweep_at = (self.sweep_at + 1) % places;
+            let expired = self.entries.get_bucket(self.sweep_at).is_some_and(|e| e.is_expired(now, self.idle_secs));
+            if expired && let Ok(found) = self.entries.get_bucket_entry(self.sweep_at) {
+                ended(found.remove().0.owner);
+            }
+        }
+        if self.entries.len() < self.entries.capacity() / 8 {
+            self.entries.shrink_to(self.entries.len() * 2, hash);
+        }
+    }
+
+    /// Later than every epoch this shard gave before, so that it grows over expiry, eviction and clock steps.
+    fn next_epoch(&mut self, now_micros: u64) -> u64 {
+        self.last_epoch = now_micros.max(self.last_epoch + 1);
+        self.last_epoch
+    }
+}

@@ -1,0 +1,150 @@
+//! The health of a backend as a pure state machine: observations in, transitions out.
+
+use serde::Serialize;
+
+/// Observed health.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// Nothing observed yet: takes nothing.
+    Unknown,
+    /// Takes all work.
+    Up,
+    /// Failed, but not yet often enough to be down: keeps what it has, takes new work only where no other can.
+    Suspect,
+    /// Takes nothing; its bindings may move.
+    Down,
+}
+
+impl Health {
+    /// The word used in logs and the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Up => "up",
+            Self::Suspect => "suspect",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// The result of a check or a connect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Observation {
+    /// It answered as it should.
+    Good,
+    /// It answered that it does not serve, or refused the connection.
+    Bad,
+    /// It did not answer in time.
+    Silent,
+}
+
+/// A change of health.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transition {
+    /// Before the observation.
+    pub from: Health,
+    /// After it.
+    pub to: Health,
+}
+
+/// Turns observations into health with hysteresis: `rise` good ones in a row to come up, `fall` failed ones to go down.
+///
+/// The first observation decides at once: a good one means up, a bad one down. Silence is no proof, so a backend that
+/// does not answer its first check counts as up with one failure.
+#[derive(Debug)]
+pub struct Machine {
+    health: Health,
+    streak: u32,
+    rise: u32,
+    fall: u32,
+}
+
+impl Machine {
+    /// Begins at `health`, with the thresholds `rise` and `fall`. `fall` 0 means never down.
+    pub fn new(health: Health, rise: u32, fall: u32) -> Self {
+        Self { health, streak: 0, rise, fall }
+    }
+
+    /// The health after all observations so far.
+    pub fn health(&self) -> Health {
+        self.health
+    }
+
+    /// Takes an observation; returns the change it made, if any.
+    pub fn observe(&mut self, observation: Observation) -> Option<Transition> {
+        let from = self.health;
+        self.health = match (from, observation) {
+            (Health::Unknown, Observation::Good) => Health::Up,
+            (Health::Unknown, Observation::Bad) if self.fall > 0 => Health::Down,
+            (Health::Unknown | Health::Up, _) if observation != Observation::Good => self.failed(0),
+            (Health::Suspect, Observation::Bad | Observation::Silent) => self.failed(self.streak),
+            (Health::Suspect, Observation::Good) => Health::Up,
+            (Health::Down, Observation::Good) => self.recovering(),
+            (Health::Down, _) => self.still_down(),
+            (Health::Up, _) | (Health::Unknown, _) => from,
+        };
+        (from != self.health).then_some(Transition { from, to: self.health })
+    }
+
+    fn failed(&mut self, failures_before: u32) -> Health {
+        self.streak = failures_before.saturating_add(1);
+        if self.fall == 0 || self.streak < self.fall {
+            return Health::Suspect;
+        }
+        self.streak = 0;
+        Health::Down
+    }
+
+    fn recovering(&mut self) -> Health {
+        self.streak += 1;
+        if self.streak < self.rise { Health::Down } else { Health::Up }
+    }
+
+    fn still_down(&mut self) -> Health {
+        self.streak = 0;
+        Health::Down
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Observation::{Bad, Good, Silent};
+
+    fn after(rise: u32, fall: u32, observations: &[Observation]) -> Health {
+        let mut machine = Machine::new(Health::Unknown, rise, fall);
+        for &observation in observations {
+            machine.observe(observation);
+        }
+        machine.health()
+    }
+
+    #[test]
+    fn the_first_observation_decides() {
+        assert_eq!(after(2, 3, &[Good]), Health::Up);
+        assert_eq!(after(2, 3, &[Bad]), Health::Down);
+        assert_eq!(after(2, 3, &[Silent]), Health::Suspect);
+        assert_eq!(after(2, 1, &[Silent]), Health::Down);
+    }
+
+    #[test]
+    fn fall_failures_in_a_row_take_it_down() {
+        assert_eq!(after(2, 3, &[Good, Bad, Silent]), Health::Suspect);
+        assert_eq!(after(2, 3, &[Good, Bad, Bad, Good]), Health::Up);
+        assert_eq!(after(2, 3, &[Good, Bad, Bad, Good, Bad, Bad]), Health::Suspect);
+        assert_eq!(after(2, 3, &[Good, Bad, Bad, Silent]), Health::Down);
+    }
+
+    #[test]
+    fn rise_good_checks_in_a_row_bring_it_up() {
+        assert_eq!(after(2, 3, &[Bad, Good]), Health::Down);
+        assert_eq!(after(2, 3, &[Bad, Good, Bad, Good]), Health::Down);
+        assert_eq!(after(2, 3, &[Bad, Good, Good]), Health::Up);
+    }
+
+    #[test]
+    fn fall_zero_never_goes_down() {
+        assert_eq!(after(1, 0, &[Bad, Bad, Bad, Bad]), Health::Suspect);
+    }
+}

@@ -1,0 +1,26 @@
+//! Two random choices (Mitzenmacher 2001): two candidates drawn by weight, the less busy one taken.
+
+use super::{Ask, Candidate, Draw};
+
+/// Draws twice among those not tried. O(n).
+pub(super) fn pick(candidates: &[Candidate], ask: &Ask<'_>, draw: &Draw) -> Option<usize> {
+    let total: u64 = candidates.iter().filter(|c| !ask.tried(c)).map(|c| u64::from(c.weight)).sum();
+    if total == 0 {
+        return None;
+    }
+    let one = by_weight(candidates, ask, draw.below(total))?;
+    let other = by_weight(candidates, ask, draw.below(total))?;
+    Some(if ask.busier(&candidates[one], &candidates[other]) { other } else { one })
+}
+
+/// The candidate that holds the `point`-th unit of weight.
+fn by_weight(candidates: &[Candidate], ask: &Ask<'_>, point: u64) -> Option<usize> {
+    let mut before = 0;
+    candidates.iter().position(|candidate| {
+        if ask.tried(candidate) {
+            return false;
+        }
+        before += u64::from(candidate.weight);
+        point < before
+    })
+}

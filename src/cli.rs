@@ -1,0 +1,180 @@
+//! The command line: what can be said, and what answers it. The work itself is the library's.
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::config::{Config, Log, LogFormat, Summary};
+use crate::demo::{self, Demo, Style};
+use crate::server::{Server, Stop};
+use crate::telemetry;
+
+/// A reverse proxy and load balancer that brings every session home: to the backend that holds its state.
+#[derive(Debug, Parser)]
+#[command(name = "homing", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Proxy traffic as a configuration file says.
+    ///
+    /// SIGTERM and SIGINT stop gracefully, a second one and SIGQUIT at once.
+    Run {
+        /// The configuration file.
+        #[arg(short, long, value_name = "FILE", default_value = "proxy.toml")]
+        config: PathBuf,
+    },
+    /// Say everything that is wrong with a configuration file, or sum it up if nothing is.
+    Check {
+        /// The configuration file.
+        #[arg(short, long, value_name = "FILE", default_value = "proxy.toml")]
+        config: PathBuf,
+    },
+    /// Run three stateful backends behind the proxy, with a page to play on.
+    Demo {
+        /// Where the proxy of the demo listens.
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+        listen: SocketAddr,
+        /// Write the proxy's log, one line per request, instead of warnings only.
+        #[arg(long)]
+        log: bool,
+    },
+}
+
+/// It did what was asked.
+const OK: u8 = 0;
+/// The answer is no.
+const NO: u8 = 1;
+/// It was not asked rightly, or cannot be done as configured.
+const USAGE: u8 = 2;
+
+/// Does what the command line says.
+pub fn main() -> ExitCode {
+    ExitCode::from(match Cli::parse().command {
+        Command::Run { config } => run(&config),
+        Command::Check { config } => check(&config),
+        Command::Demo { listen, log } => run_demo(listen, log),
+    })
+}
+
+fn check(path: &Path) -> u8 {
+    match Config::load(path) {
+        Ok(config) => {
+            print!("{}", Summary(&config));
+            OK
+        }
+        Err(errors) => {
+            let count = errors.problems().len();
+            eprintln!("{errors}\n\n{count} problem{} in {}", if count == 1 { "" } else { "s" }, errors.origin());
+            NO
+        }
+    }
+}
+
+fn run(path: &Path) -> u8 {
+    let config = match Config::load(path) {
+        Ok(config) => config,
+        Err(errors) => return refuse(&errors),
+    };
+    let _log = match telemetry::init(&config.log) {
+        Ok(guard) => guard,
+        Err(error) => return refuse(&format!("log.level: {error}")),
+    };
+    let signals = Signals::new();
+    let server = match Server::start(&config) {
+        Ok(server) => server,
+        Err(error) => return refuse(&error),
+    };
+    for address in server.addresses() {
+        tracing::info!(%address, "listening");
+    }
+    signals.until_stopped(&server);
+    server.wait();
+    tracing::info!("stopped");
+    OK
+}
+
+fn run_demo(listen: SocketAddr, log: bool) -> u8 {
+    let level = if log { "info" } else { "warn" };
+    let logging = telemetry::init(&Log { level: level.into(), format: LogFormat::Text, access: true });
+    let _log = match logging {
+        Ok(guard) => guard,
+        Err(error) => return refuse(&error),
+    };
+    let signals = Signals::new();
+    let demo = match demo::start(demo::Options { listen, ..demo::Options::default() }) {
+        Ok(demo) => demo,
+        Err(error) => return refuse(&error),
+    };
+    println!("{}", demo.welcome(style()));
+    // Nobody's game is lost that the end of the process would not end: no grace.
+    signals.wait_for_one();
+    Demo::stop(demo, Stop::Now);
+    OK
+}
+
+fn style() -> Style {
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    if !plain && std::io::stdout().is_terminal() { Style::Terminal } else { Style::Plain }
+}
+
+fn refuse(reason: &dyn std::fmt::Display) -> u8 {
+    eprintln!("homing: {reason}");
+    USAGE
+}
+
+/// The signals that stop the process, caught from the moment this exists.
+struct Signals {
+    runtime: tokio::runtime::Runtime,
+    interrupt: Signal,
+    terminate: Signal,
+    quit: Signal,
+}
+
+impl Signals {
+    fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.expect("a process that cannot make a runtime at its start cannot do anything");
+        let entered = runtime.enter();
+        let catch = |kind| signal(kind).expect("these signals can be caught on every Unix");
+        let (interrupt, terminate) = (catch(SignalKind::interrupt()), catch(SignalKind::terminate()));
+        let quit = catch(SignalKind::quit());
+        drop(entered);
+        Self { runtime, interrupt, terminate, quit }
+    }
+
+    /// The kind of stop the next signal asks for.
+    fn next(&mut self) -> Stop {
+        let Self { runtime, interrupt, terminate, quit } = self;
+        runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => Stop::Graceful,
+                _ = terminate.recv() => Stop::Graceful,
+                _ = quit.recv() => Stop::Now,
+            }
+        })
+    }
+
+    fn wait_for_one(mut self) {
+        self.next();
+    }
+
+    /// Passes signals on to `server` until it has been told to stop; a second one is obeyed at once.
+    fn until_stopped(mut self, server: &Server) {
+        let stop = self.next();
+        tracing::info!(?stop, "stopping");
+        server.stop(stop);
+        let handle = server.stopper();
+        std::thread::spawn(move || {
+            self.next();
+            handle.stop(Stop::Now);
+        });
+    }
+}

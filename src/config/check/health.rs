@@ -1,0 +1,76 @@
+//! `[pool.health]`, `[pool.outlier]` and `[pool.timeouts]`: how a pool tells that a backend is gone.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use crate::config::file::Section;
+use crate::config::report::Complaint;
+use crate::config::value::{Outcome, duration, number, parsed, positive};
+use crate::config::{Health, Outlier, Probe, Timeouts, address};
+
+const STATUSES: RangeInclusive<u16> = 100..=599;
+
+/// Active checks, where the pool has them.
+pub(super) fn active(section: &Section<'_>) -> Option<Health> {
+    section.is_present().then(|| Health {
+        probe: probe(section),
+        interval: section.or("interval", Duration::from_secs(2), positive),
+        timeout: section.or("timeout", Duration::from_secs(1), positive),
+        rise: section.or("rise", 2, number(1..=u64::from(u32::MAX))),
+        fall: section.or("fall", 3, number(1..=u64::from(u32::MAX))),
+    })
+}
+
+pub(super) fn outlier(section: &Section<'_>) -> Outlier {
+    Outlier {
+        consecutive_failures: section.or("consecutive_failures", 5, number(0..=u64::from(u32::MAX))),
+        eject: section.or("eject", Duration::from_secs(10), positive),
+    }
+}
+
+pub(super) fn timeouts(section: &Section<'_>) -> Timeouts {
+    Timeouts {
+        connect: section.or("connect", Duration::from_secs(2), positive),
+        response: section.or("response", Duration::from_mins(1), positive),
+        idle: section.or("idle", Duration::from_mins(1), positive),
+        tunnel_idle: section.or("tunnel_idle", Duration::from_hours(1), positive),
+        keep_alive: section.or("keep_alive", Duration::from_secs(4), duration),
+    }
+}
+
+fn probe(section: &Section<'_>) -> Probe {
+    let path = section.read("path", parsed(address::target));
+    let host = section.read("host", parsed(address::authority)).flatten();
+    let good = vec![200..=399];
+    let status = section.or("status", good.clone(), parsed(statuses));
+    if let Some(path) = path {
+        return Probe::Http { path, host, status };
+    }
+    for (key, is_set) in [("host", host.is_some()), ("status", status != good)] {
+        if is_set && !section.has("path") {
+            let complaint = Complaint::invalid("without a `path` the check is only a TCP connect");
+            section.complain(key, complaint.help("add `path = \"/healthz\"`"));
+        }
+    }
+    Probe::Tcp
+}
+
+/// `200-399`, `200,204`, `200-299,401`.
+fn statuses(text: &str) -> Outcome<Vec<RangeInclusive<u16>>> {
+    let ranges: Option<Vec<_>> = text.split(',').map(|part| statuses_between(part.trim())).collect();
+    ranges.ok_or_else(|| {
+        let complaint = Complaint::invalid(format!("{text:?} is not a list of statuses"));
+        complaint.help("write statuses from 100 to 599 and their ranges, like \"200-399\" or \"200,204\"")
+    })
+}
+
+fn statuses_between(text: &str) -> Option<RangeInclusive<u16>> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last) = (status(first)?, status(last)?);
+    (first <= last).then_some(first..=last)
+}
+
+fn status(text: &str) -> Option<u16> {
+    let is_plain = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|status| is_plain && STATUSES.contains(status))
+}

@@ -1,0 +1,140 @@
+//! Which tables and keys `proxy.toml` has: those supported now, and those of the contract that are not yet.
+//! What their values may be is for the checks to say.
+
+use super::suggest;
+
+/// One table of the file and its keys.
+#[derive(Debug)]
+pub(super) struct Table {
+    /// As written in a file: `[pool.sticky]`, `[[pool]]`; empty for the top level.
+    pub(super) header: &'static str,
+    /// Keys this version supports.
+    pub(super) keys: &'static [&'static str],
+    /// Keys it refuses, unless they are set to what it does anyway.
+    pub(super) later: &'static [(&'static str, Unless)],
+}
+
+/// The value of an unsupported key that asks for what this version does anyway, and is therefore accepted.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Unless {
+    /// There is no such value.
+    Never,
+    /// `false`.
+    False,
+    /// `0`.
+    Zero,
+    /// A duration of zero.
+    NoTime,
+    /// This word.
+    Word(&'static str),
+}
+
+use Unless::{False, Never, NoTime, Word, Zero};
+
+pub(super) const TOP: Table = Table {
+    header: "",
+    keys: &["trusted_proxies", "server", "log", "listener", "route", "pool", "limits"],
+    later: &[("admin", Never)],
+};
+pub(super) const SERVER: Table = Table {
+    header: "[server]",
+    keys: &["workers", "shutdown_timeout"],
+    later: &[("reload_on_change", False), ("state_dir", Never), ("state_interval", Never)],
+};
+pub(super) const LOG: Table = Table { header: "[log]", keys: &["level", "format", "access"], later: &[] };
+pub(super) const LISTENER: Table = Table {
+    header: "[[listener]]",
+    keys: &["address"],
+    later: &[("tls", Never), ("client_ca", Never), ("proxy_protocol", False), ("http2", False)],
+};
+pub(super) const ROUTE: Table =
+    Table { header: "[[route]]", keys: &["host", "path", "pool", "key"], later: &[] };
+pub(super) const POOL: Table = Table {
+    header: "[[pool]]",
+    keys: &["name", "balance", "backend", "sticky", "health", "outlier", "timeouts", "slow_start"],
+    later: &[
+        ("hash_balance_factor", Zero),
+        ("panic_threshold", Zero),
+        ("protocol", Word("http1")),
+        ("proxy_protocol", Word("none")),
+        ("tls", Never),
+        ("retry", Never),
+        ("drain", Never),
+    ],
+};
+pub(super) const BACKEND: Table = Table {
+    header: "[[pool.backend]]",
+    keys: &["name", "address", "weight", "state"],
+    later: &[("max_connections", Zero), ("max_sessions", Zero)],
+};
+pub(super) const STICKY: Table = Table {
+    header: "[pool.sticky]",
+    keys: &["key", "mode", "learn", "idle_timeout", "capacity", "on_backend_down"],
+    later: &[("preset", Never), ("wait_timeout", Never), ("max_lifetime", NoTime), ("cookie", Never)],
+};
+pub(super) const HEALTH: Table = Table {
+    header: "[pool.health]",
+    keys: &["path", "host", "interval", "timeout", "rise", "fall", "status"],
+    later: &[
+        ("grpc", False),
+        ("instance_header", Never),
+        ("instance_json", Never),
+        ("drain_header", Never),
+        ("drain_json", Never),
+    ],
+};
+pub(super) const OUTLIER: Table = Table {
+    header: "[pool.outlier]",
+    keys: &["consecutive_failures", "eject"],
+    later: &[("max_ejected_percent", Never)],
+};
+pub(super) const TIMEOUTS: Table = Table {
+    header: "[pool.timeouts]",
+    keys: &["connect", "response", "idle", "tunnel_idle", "keep_alive"],
+    later: &[("queue", Never)],
+};
+pub(super) const SLOW_START: Table =
+    Table { header: "[pool.slow_start]", keys: &[], later: &[("duration", NoTime)] };
+pub(super) const LIMITS: Table = Table {
+    header: "[limits]",
+    keys: &[
+        "connections",
+        "header_timeout",
+        "body_timeout",
+        "header_bytes",
+        "headers",
+        "uri_bytes",
+        "body_bytes",
+        "keep_alive",
+        "queue",
+    ],
+    later: &[("connections_per_ip", Zero)],
+};
+
+const ALL: &[Table] = &[
+    TOP, SERVER, LOG, LISTENER, ROUTE, POOL, BACKEND, STICKY, HEALTH, OUTLIER, TIMEOUTS, SLOW_START, LIMITS,
+];
+
+impl Table {
+    /// Every key of the table, supported or not.
+    pub(super) fn known(&self) -> impl Iterator<Item = &'static str> {
+        self.keys.iter().copied().chain(self.later.iter().map(|&(key, _)| key))
+    }
+
+    /// When `key` is one that is not supported yet: the value that makes it acceptable.
+    pub(super) fn unsupported(&self, key: &str) -> Option<Unless> {
+        self.later.iter().find(|&&(later, _)| later == key).map(|&(_, unless)| unless)
+    }
+}
+
+/// What to tell someone who wrote `key` in `table`, which has no such key.
+pub(super) fn advice(table: &Table, key: &str) -> Option<String> {
+    let owners = ALL.iter().filter(|table| table.known().any(|known| known == key));
+    let places: Vec<_> = owners
+        .map(|owner| if owner.header.is_empty() { "the top of the file" } else { owner.header })
+        .collect();
+    if places.is_empty() {
+        return suggest::did_you_mean(key, table.known());
+    }
+    Some(format!("`{key}` belongs to {}", places.join(" or ")))
+}

@@ -1,0 +1,332 @@
+//! The checked configuration: what `proxy.toml` means, as immutable values in which wrong states cannot be written.
+//! It holds no runtime object; [`crate::snapshot`] turns it into those.
+
+mod address;
+mod check;
+mod contract;
+mod error;
+mod file;
+mod key;
+mod report;
+mod suggest;
+mod summary;
+mod syntax;
+mod units;
+mod value;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+pub use error::{Errors, Problem, ProblemKind};
+pub use key::{KeyError, KeySource, PathTemplate, Segment};
+pub use summary::Summary;
+
+/// Everything one `proxy.toml` says.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Networks whose `X-Forwarded-*` headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Process-wide settings.
+    pub server: Server,
+    /// What is logged, and how.
+    pub log: Log,
+    /// Addresses to listen on; at least one.
+    pub listeners: Vec<Listener>,
+    /// Host and path to pool, in the order of the file; at least one.
+    pub routes: Vec<Route>,
+    /// Pools by their position, which routes refer to; names are unique.
+    pub pools: Vec<Pool>,
+    /// Bounds on what clients may send and hold.
+    pub limits: Limits,
+}
+
+/// `[server]`.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Threads that carry traffic. Default: the CPUs available.
+    pub workers: NonZeroUsize,
+    /// From the signal to stop until the process ends. Default 20 s.
+    pub shutdown_timeout: Duration,
+}
+
+/// `[log]`.
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// A level or a `tracing` filter. Default `info`.
+    pub level: String,
+    /// Lines for people or JSON objects.
+    pub format: LogFormat,
+    /// One line per request. Default on.
+    pub access: bool,
+}
+
+/// `log.format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people (the default).
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// `[[listener]]`: a bound address.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    /// Address and port; port 0 takes a free one.
+    pub address: SocketAddr,
+}
+
+/// `[[route]]`: which requests go to which pool.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// Which hosts it fits.
+    pub host: HostPattern,
+    /// Path prefix on segment boundaries; starts with `/`, does not end with one unless it is `/`.
+    pub path: String,
+    /// Position of the pool in [`Config::pools`].
+    pub pool: usize,
+    /// Key sources that replace the pool's for this route. Empty: not sticky.
+    pub key: Option<Vec<KeySource>>,
+}
+
+/// The host part of a route; names are lower case and carry no port.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum HostPattern {
+    /// No `host`: fits every request.
+    Any,
+    /// Exactly this name.
+    Exact(String),
+    /// `*.example.com`: any name below this one; holds `example.com`.
+    Wildcard(String),
+}
+
+/// `[[pool]]`: backends with one balance policy and one stickiness.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    /// Unique among pools.
+    pub name: String,
+    /// How a backend is chosen where nothing binds the request.
+    pub balance: Balance,
+    /// Stickiness, when there is a key.
+    pub sticky: Option<Sticky>,
+    /// At least one; names are unique within the pool.
+    pub backends: Vec<Backend>,
+    /// Active checks; `None`: connect failures alone decide.
+    pub health: Option<Health>,
+    /// Passive health.
+    pub outlier: Outlier,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+}
+
+/// `pool.balance`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Balance {
+    /// Smooth weighted round robin.
+    RoundRobin,
+    /// Fewest requests in flight per weight.
+    LeastRequest,
+    /// The less busy of two backends drawn by weight.
+    Random,
+    /// Weighted rendezvous hashing of the session key.
+    Rendezvous,
+}
+
+/// `[[pool.backend]]`: one server process.
+#[derive(Debug, Clone)]
+pub struct Backend {
+    /// Its identity within the pool. Default: the address as written.
+    pub name: String,
+    /// Where it listens.
+    pub address: Address,
+    /// Share of new work, 0 to 65,535. 0: keeps its own, takes no new.
+    pub weight: u32,
+}
+
+/// Where a backend listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// A literal IP address and port.
+    Ip(SocketAddr),
+    /// A DNS name, resolved every 30 s.
+    Name {
+        /// The name to look up.
+        host: String,
+        /// TCP port, not 0.
+        port: u16,
+    },
+}
+
+/// `[pool.sticky]`.
+#[derive(Debug, Clone)]
+pub struct Sticky {
+    /// Where a session key is looked for; the first present wins. Not empty.
+    pub key: Vec<KeySource>,
+    /// How a key keeps its backend.
+    pub mode: Mode,
+}
+
+/// `sticky.mode`, with what belongs to it.
+#[derive(Debug, Clone)]
+pub enum Mode {
+    /// Recomputed for every request by the pool's hash.
+    Hash,
+    /// Kept in the session table.
+    Table(Table),
+}
+
+/// The settings of `mode = "table"`.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// Responses that teach keys: cookie and header sources only.
+    pub learn: Vec<KeySource>,
+    /// A session without connections and requests ends after this long. Default 30 min.
+    pub idle_timeout: Duration,
+    /// Most sessions kept. Default 1,000,000.
+    pub capacity: NonZeroUsize,
+}
+
+/// `[pool.health]`: active checks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// What is asked.
+    pub probe: Probe,
+    /// From one check's start to the next. Default 2 s.
+    pub interval: Duration,
+    /// For the whole answer. Default 1 s.
+    pub timeout: Duration,
+    /// Good checks in a row that bring a backend up. Default 2, at least 1.
+    pub rise: u32,
+    /// Failed checks in a row that take it down. Default 3, at least 1.
+    pub fall: u32,
+}
+
+/// What an active check does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probe {
+    /// A TCP connect.
+    Tcp,
+    /// `GET path`, good if the status is in one of the ranges.
+    Http {
+        /// Origin-form target.
+        path: String,
+        /// The `Host` header; `None`: the backend's address.
+        host: Option<String>,
+        /// Good statuses. Default 200-399.
+        status: Vec<RangeInclusive<u16>>,
+    },
+}
+
+/// `[pool.outlier]`, as far as connect failures go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outlier {
+    /// Connect failures in a row that take a backend without active checks down. Default 5; 0: never.
+    pub consecutive_failures: u32,
+    /// How often a backend taken down that way is probed. Default 10 s.
+    pub eject: Duration,
+}
+
+/// `[pool.timeouts]`.
+#[derive(Debug, Clone)]
+pub struct Timeouts {
+    /// For a TCP connect. Default 2 s.
+    pub connect: Duration,
+    /// From the request sent to the response head. Default 60 s.
+    pub response: Duration,
+    /// No byte of a body in either direction. Default 60 s.
+    pub idle: Duration,
+    /// No byte of a tunnel in either direction. Default 1 h.
+    pub tunnel_idle: Duration,
+    /// How long an unused connection to a backend is kept. Default 4 s.
+    pub keep_alive: Duration,
+}
+
+/// `[limits]`.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Client connections at one time, in the whole process. Default 100,000.
+    pub connections: usize,
+    /// For a request head. Default 10 s, kept to 250 ms.
+    pub header_timeout: Duration,
+    /// No byte of a request body. Default 30 s.
+    pub body_timeout: Duration,
+    /// Octets of a request head. Default 64 KiB, at least 8 KiB.
+    pub header_bytes: usize,
+    /// Fields in a request head. Default 100.
+    pub headers: usize,
+    /// Octets of a request target. Default 16 KiB.
+    pub uri_bytes: usize,
+    /// Octets of a request body. Default 0: unlimited.
+    pub body_bytes: u64,
+    /// How long a client connection may idle between requests. Default 75 s.
+    pub keep_alive: Duration,
+    /// Requests that may wait, per pool. Default 1,000.
+    pub queue: usize,
+}
+
+impl Address {
+    /// The port to connect to.
+    pub fn port(&self) -> u16 {
+        match self {
+            Self::Ip(address) => address.port(),
+            Self::Name { port, .. } => *port,
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => write!(f, "{address}"),
+            Self::Name { host, port } => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("*"),
+            Self::Exact(name) => f.write_str(name),
+            Self::Wildcard(name) => write!(f, "*.{name}"),
+        }
+    }
+}
+
+impl fmt::Display for Balance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::RoundRobin => "round_robin",
+            Self::LeastRequest => "least_request",
+            Self::Random => "random",
+            Self::Rendezvous => "rendezvous",
+        })
+    }
+}
+
+impl Config {
+    /// Reads and checks the file at `path`.
+    ///
+    /// # Errors
+    /// Every problem found, each with its line; or that the file cannot be read.
+    pub fn load(path: &Path) -> Result<Self, Errors> {
+        match std::fs::read_to_string(path) {
+            Ok(source) => Self::parse(&source, &path.display().to_string()),
+            Err(error) => Err(Errors::unreadable(path, &error)),
+        }
+    }
+
+    /// Checks `source`; `origin` names it in messages, as a file name would.
+    ///
+    /// # Errors
+    /// Every problem found, each with its line.
+    pub fn parse(source: &str, origin: &str) -> Result<Self, Errors> {
+        check::config(source, origin)
+    }
+}

@@ -1,0 +1,145 @@
+//! What a configuration comes to, for people: the tables that `homing check` prints.
+//! It decides nothing, and fits 80 columns.
+
+use std::fmt::{self, Display, Formatter};
+use std::{array, iter};
+
+use humantime::format_duration;
+
+use super::{Backend, Config, Health, KeySource, Mode, Pool, Probe, Route};
+
+/// Shows a [`Config`] as listeners, routes and pools.
+#[derive(Debug, Clone, Copy)]
+pub struct Summary<'a>(pub &'a Config);
+
+/// Columns of a line.
+const WIDTH: usize = 80;
+/// Before each line that belongs to something.
+const INDENT: usize = 4;
+/// Between columns.
+const GAP: usize = 2;
+/// Column in which the text behind a pool's labels begins.
+const LABELLED: usize = 14;
+/// Backends shown of one pool.
+const MOST_BACKENDS: usize = 20;
+
+impl Display for Summary<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Config { listeners, routes, pools, .. } = self.0;
+        writeln!(f, "Listeners")?;
+        for listener in listeners {
+            writeln!(f, "  {}", listener.address)?;
+        }
+        writeln!(f, "\nRoutes")?;
+        let rows: Vec<_> = routes.iter().map(|route| route_row(route, pools)).collect();
+        write_table(f, ["host", "path", "pool", "own key"], [24, 16, 16, WIDTH], &rows)?;
+        writeln!(f, "\nPools")?;
+        pools.iter().try_for_each(|pool| write_pool(f, pool))
+    }
+}
+
+fn route_row(route: &Route, pools: &[Pool]) -> [String; 4] {
+    let pool = pools.get(route.pool).map(|pool| pool.name.clone()).unwrap_or_default();
+    let key = match route.key.as_deref() {
+        None => String::new(),
+        Some([]) => "not sticky".to_owned(),
+        Some(key) => names(key).join(", "),
+    };
+    [route.host.to_string(), route.path.clone(), pool, key]
+}
+
+fn write_pool(f: &mut Formatter<'_>, pool: &Pool) -> fmt::Result {
+    writeln!(f, "  {}", cut(&pool.name, WIDTH - 2))?;
+    write_labelled(f, "balance", &[pool.balance.to_string()])?;
+    if let Some(sticky) = &pool.sticky {
+        write_labelled(f, "key", &names(&sticky.key))?;
+        match &sticky.mode {
+            Mode::Hash => write_labelled(f, "mode", &["hash".to_owned()])?,
+            Mode::Table(table) => {
+                let idle = format!("idle up to {}", format_duration(table.idle_timeout));
+                let capacity = format!("at most {} sessions", table.capacity);
+                write_labelled(f, "mode", &["table".to_owned(), idle, capacity])?;
+                write_labelled(f, "learns", &names(&table.learn))?;
+            }
+        }
+    }
+    write_labelled(f, "health", &health(pool.health.as_ref()))?;
+    write_backends(f, &pool.backends)
+}
+
+fn write_backends(f: &mut Formatter<'_>, backends: &[Backend]) -> fmt::Result {
+    let row =
+        |backend: &Backend| [backend.name.clone(), backend.address.to_string(), backend.weight.to_string()];
+    let rows: Vec<_> = backends.iter().take(MOST_BACKENDS).map(row).collect();
+    write_table(f, ["backend", "address", "weight"], [33, 33, WIDTH], &rows)?;
+    match backends.len().saturating_sub(MOST_BACKENDS) {
+        0 => Ok(()),
+        more => writeln!(f, "    … and {more} more"),
+    }
+}
+
+fn names(sources: &[KeySource]) -> Vec<String> {
+    sources.iter().map(ToString::to_string).collect()
+}
+
+fn health(health: Option<&Health>) -> Vec<String> {
+    let Some(health) = health else { return vec!["by failed connects only".to_owned()] };
+    let probe = match &health.probe {
+        Probe::Tcp => "TCP connect".to_owned(),
+        Probe::Http { path, .. } => format!("GET {path}"),
+    };
+    vec![
+        format!("{probe} every {}", format_duration(health.interval)),
+        format!("within {}", format_duration(health.timeout)),
+        format!("up after {}", health.rise),
+        format!("down after {}", health.fall),
+    ]
+}
+
+/// Writes `items` behind `label`, over as many lines as they need.
+fn write_labelled(f: &mut Formatter<'_>, label: &str, items: &[String]) -> fmt::Result {
+    let mut line = format!("    {label:<0$}", LABELLED - 4);
+    for (index, item) in items.iter().enumerate() {
+        let item = cut(item, WIDTH - LABELLED - 1);
+        let comma = if index + 1 < items.len() { "," } else { "" };
+        if chars(&line) + 1 + chars(&item) + comma.len() > WIDTH {
+            writeln!(f, "{}", line.trim_end())?;
+            line = " ".repeat(LABELLED);
+        }
+        let space = if chars(&line) == LABELLED { "" } else { " " };
+        line.extend([space, &item, comma]);
+    }
+    writeln!(f, "{}", line.trim_end())
+}
+
+/// Writes rows under headings, in columns as wide as they need to be, and at most as wide as `most` and the line allow.
+fn write_table<const N: usize>(
+    f: &mut Formatter<'_>,
+    headings: [&str; N],
+    most: [usize; N],
+    rows: &[[String; N]],
+) -> fmt::Result {
+    let widest = |column: usize| rows.iter().map(|row| chars(&row[column])).max().unwrap_or(0);
+    let mut left = WIDTH - INDENT;
+    let widths: [usize; N] = array::from_fn(|n| {
+        let width = widest(n).max(headings[n].len()).min(most[n]).min(left);
+        left = left.saturating_sub(width + GAP);
+        width
+    });
+    for row in iter::once(&headings.map(str::to_owned)).chain(rows) {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{:<width$}", cut(cell, width)));
+        writeln!(f, "    {}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+fn chars(text: &str) -> usize {
+    text.chars().count()
+}
+
+fn cut(text: &str, most: usize) -> String {
+    if chars(text) <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most - 1).chain(['…']).collect()
+}

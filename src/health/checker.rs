@@ -1,0 +1,247 @@
+//! The task that checks one backend: on its own schedule, and at once when a worker asks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::lookup_host;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+
+use crate::affinity::SessionTable;
+use crate::backend::health::{Machine, Observation};
+use crate::backend::{Backend, Health, State};
+use crate::config::{Address, Probe};
+use crate::pool::{Pool, Shared};
+use crate::snapshot::Checks;
+use crate::transport::probe;
+
+/// News from a worker.
+#[derive(Debug)]
+pub(super) enum Nudge {
+    /// A connect failed.
+    ConnectFailed,
+    /// A connect went well.
+    Connected,
+    /// Someone waits to hear whether the backend is up or down.
+    Verdict(oneshot::Sender<Health>),
+}
+
+/// What a checker checks, and how. Two that are equal are interchangeable.
+#[derive(Debug, Clone)]
+pub(super) struct Subject {
+    pool: Arc<str>,
+    name: Arc<str>,
+    address: Address,
+    checks: Checks,
+    state: Arc<State>,
+    shared: Arc<Shared>,
+    table: Option<Arc<SessionTable>>,
+}
+
+impl PartialEq for Subject {
+    fn eq(&self, other: &Self) -> bool {
+        let tables = (self.table.as_ref().map(Arc::as_ptr), other.table.as_ref().map(Arc::as_ptr));
+        self.address == other.address && self.checks == other.checks && tables.0 == tables.1
+    }
+}
+
+impl Subject {
+    pub(super) fn new(pool: &Pool, backend: &Backend, checks: &Checks) -> Self {
+        Self {
+            pool: pool.name.clone(),
+            name: backend.name.clone(),
+            address: backend.address.clone(),
+            checks: checks.clone(),
+            state: backend.state.clone(),
+            shared: pool.shared.clone(),
+            table: pool.table().cloned(),
+        }
+    }
+}
+
+/// Pause between checks that someone waits for.
+const HURRY: Duration = Duration::from_millis(50);
+/// How often a name is looked up.
+const RESOLVE: Duration = Duration::from_secs(30);
+
+/// Checks one backend.
+#[derive(Debug)]
+pub(super) struct Checker {
+    subject: Subject,
+    machine: Machine,
+    next_check: Option<Instant>,
+    next_resolve: Option<Instant>,
+    awaited: Vec<oneshot::Sender<Health>>,
+}
+
+impl Checker {
+    pub(super) fn new(subject: Subject) -> Self {
+        let health = subject.state.health();
+        let (rise, fall) = match &subject.checks.active {
+            Some(active) => (active.rise, active.fall),
+            None => (1, subject.checks.passive.consecutive_failures),
+        };
+        let now = Instant::now();
+        let named = matches!(subject.address, Address::Name { .. });
+        Self {
+            machine: Machine::new(health, rise, fall),
+            next_check: (subject.checks.active.is_some() || health == Health::Down).then_some(now),
+            next_resolve: named.then_some(now),
+            awaited: Vec::new(),
+            subject,
+        }
+    }
+
+    /// Checks until aborted. `first_check` is dropped when the first check is over, or none is due.
+    pub(super) async fn run(mut self, mut nudges: mpsc::Receiver<Nudge>, first_check: mpsc::Sender<()>) {
+        self.resolve_if_due().await;
+        if self.next_check.is_some() {
+            self.check().await;
+        }
+        drop(first_check);
+        loop {
+            let due = [self.next_check, self.next_resolve].into_iter().flatten().min();
+            tokio::select! {
+                nudge = nudges.recv() => match nudge {
+                    Some(nudge) => self.hear(nudge),
+                    None => return,
+                },
+                () = until(due) => {
+                    self.resolve_if_due().await;
+                    if self.next_check.is_some_and(|at| at <= Instant::now()) {
+                        self.check().await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// A failed connect makes an up backend suspect and has it checked at once. Without active checks it counts as a
+    /// failed check; with them, only checks take a backend down.
+    fn hear(&mut self, nudge: Nudge) {
+        let passive = self.subject.checks.active.is_none();
+        match nudge {
+            Nudge::ConnectFailed if passive || self.machine.health() == Health::Up => {
+                self.observe(Observation::Bad, "a connect failed");
+                self.hurry_if(!passive);
+            }
+            Nudge::Connected if passive && self.machine.health() == Health::Suspect => {
+                self.observe(Observation::Good, "a connect went well");
+            }
+            Nudge::ConnectFailed | Nudge::Connected => {}
+            Nudge::Verdict(reply) if self.machine.health() == Health::Down => {
+                // Whoever asked has gone if this fails.
+                let _ = reply.send(Health::Down);
+            }
+            Nudge::Verdict(reply) => {
+                self.awaited.push(reply);
+                self.hurry_if(true);
+            }
+        }
+    }
+
+    fn hurry_if(&mut self, hurry: bool) {
+        if hurry {
+            self.next_check = Some(Instant::now());
+        }
+    }
+
+    async fn check(&mut self) {
+        let begun = Instant::now();
+        let (observation, why) = self.probe().await;
+        self.observe(observation, &why);
+        if observation == Observation::Good || self.machine.health() == Health::Down {
+            let health = if observation == Observation::Good { Health::Up } else { Health::Down };
+            for reply in self.awaited.drain(..) {
+                // Whoever asked has gone if this fails.
+                let _ = reply.send(health);
+            }
+        }
+        self.awaited.retain(|reply| !reply.is_closed());
+        self.next_check = self.after_check(begun);
+    }
+
+    fn after_check(&self, begun: Instant) -> Option<Instant> {
+        if !self.awaited.is_empty() {
+            return Some(Instant::now() + HURRY);
+        }
+        match &self.subject.checks.active {
+            Some(active) => Some(begun + active.interval),
+            None if self.machine.health() == Health::Down => Some(begun + self.subject.checks.passive.eject),
+            None => None,
+        }
+    }
+
+    async fn probe(&self) -> (Observation, String) {
+        let Some(address) = self.subject.state.address() else {
+            return (Observation::Bad, "its name does not resolve".into());
+        };
+        let result = match &self.subject.checks.active {
+            None => probe::tcp(address, self.subject.checks.connect).await.map(|()| None),
+            Some(active) => match &active.probe {
+                Probe::Tcp => probe::tcp(address, active.timeout).await.map(|()| None),
+                Probe::Http { path, host, status } => {
+                    let host = host.clone().unwrap_or_else(|| self.subject.address.to_string());
+                    let answer = probe::http(address, &host, path, active.timeout).await;
+                    answer.map(|code| (!status.iter().any(|range| range.contains(&code.as_u16()))).then_some(code))
+                }
+            },
+        };
+        match result {
+            Ok(None) => (Observation::Good, "a check went well".into()),
+            Ok(Some(status)) => (Observation::Bad, format!("a check answered {status}")),
+            Err(error) if error.is_silence() => (Observation::Silent, error.to_string()),
+            Err(error) => (Observation::Bad, error.to_string()),
+        }
+    }
+
+    fn observe(&mut self, observation: Observation, why: &str) {
+        let Some(change) = self.machine.observe(observation) else { return };
+        let Subject { pool, name, state, shared, checks, .. } = &self.subject;
+        state.set_health(change.to);
+        shared.changed();
+        let (from, to) = (change.from.as_str(), change.to.as_str());
+        if change.to == Health::Down {
+            tracing::warn!(%pool, backend = %name, from, to, why, "backend health");
+        } else {
+            tracing::info!(%pool, backend = %name, from, to, why, "backend health");
+        }
+        if checks.active.is_none() && change.to == Health::Down {
+            self.next_check = Some(Instant::now() + checks.passive.eject);
+        }
+    }
+
+    async fn resolve_if_due(&mut self) {
+        let Address::Name { host, port } = &self.subject.address else { return };
+        if self.next_resolve.is_none_or(|at| at > Instant::now()) {
+            return;
+        }
+        match lookup_host((host.as_str(), *port)).await {
+            Ok(found) => found.min().into_iter().for_each(|lowest| self.moved_to(lowest)),
+            Err(error) => tracing::warn!(backend = %self.subject.name, host, %error, "name does not resolve"),
+        }
+        self.next_resolve = Some(Instant::now() + RESOLVE);
+    }
+
+    /// A new address is a new life: what was bound to the old one is lost.
+    fn moved_to(&self, address: std::net::SocketAddr) {
+        let Subject { name, state, shared, table, .. } = &self.subject;
+        let before = state.address();
+        if before == Some(address) {
+            return;
+        }
+        tracing::info!(backend = %name, ?before, %address, "backend address");
+        state.set_address(address);
+        if let (Some(table), Some(_)) = (table, before) {
+            state.set_owner(table.new_owner());
+        }
+        shared.changed();
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

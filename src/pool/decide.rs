@@ -1,0 +1,111 @@
+//! The first step of a decision: which backend, and why. Reads only.
+
+use serde::Serialize;
+
+use super::{Affinity, Key, Pool, View};
+use crate::balance::Ask;
+use crate::clock::Now;
+
+/// Where a request should go, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision {
+    /// Position of the backend in the pool.
+    pub backend: u32,
+    /// Why this one.
+    pub reason: Reason,
+    /// What the choice has to do with the session table.
+    pub tie: Tie,
+}
+
+/// Why a request goes where it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Its key is bound to this backend.
+    Bound,
+    /// Its key has no binding and was placed.
+    Placed,
+    /// Its key lost its backend and was placed anew.
+    Rebound,
+    /// It has no key, or the pool is not sticky.
+    Balanced,
+}
+
+impl Reason {
+    /// The word used in logs and the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bound => "bound",
+            Self::Placed => "placed",
+            Self::Rebound => "rebound",
+            Self::Balanced => "balanced",
+        }
+    }
+}
+
+/// What a decision has to do with the session table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tie {
+    /// Nothing: no key, or no table.
+    None,
+    /// The key is new to the table.
+    New,
+    /// The key is bound to the chosen backend.
+    Bound,
+    /// The key is bound to a backend that is gone; the binding has this epoch.
+    Lost {
+        /// Epoch of the binding to give up.
+        epoch: u64,
+    },
+}
+
+/// What a decision may use beside the key.
+#[derive(Clone, Copy)]
+pub struct Choice<'a> {
+    /// Backends that refused this request already; they get it no more unless its key is bound there.
+    pub tried: &'a [u32],
+    /// Requests in flight, by position in the pool.
+    pub load: &'a dyn Fn(u32) -> u64,
+    /// The time.
+    pub now: Now,
+}
+
+impl Pool {
+    /// Decides where a request goes. `None`: no backend can take it.
+    ///
+    /// Deterministic for keys under hash policies; the other policies move on with each call. O(backends) at most;
+    /// a bound key costs one look-up.
+    pub fn decide(&self, view: &View, key: Option<&Key>, choice: &Choice<'_>) -> Option<Decision> {
+        match (&self.affinity, key) {
+            (Affinity::Table { table, .. }, Some(key)) => match table.peek(key.fingerprint, choice.now) {
+                None => place(view, key.placement, choice, Reason::Placed, Tie::New),
+                Some(binding) => match view.keeper(binding.owner) {
+                    Some(backend) => Some(Decision { backend, reason: Reason::Bound, tie: Tie::Bound }),
+                    None => {
+                        let tie = Tie::Lost { epoch: binding.epoch };
+                        place(view, binding.placement, choice, Reason::Rebound, tie)
+                    }
+                },
+            },
+            (Affinity::Hash { .. }, Some(key)) => place(view, key.placement, choice, Reason::Placed, Tie::None),
+            _ => {
+                let ask = choice.ask(0);
+                let picked = view.keyless.balancer.pick(&view.keyless.candidates, &ask)?;
+                let backend = view.keyless.candidates[picked].backend;
+                Some(Decision { backend, reason: Reason::Balanced, tie: Tie::None })
+            }
+        }
+    }
+}
+
+fn place(view: &View, placement: u64, choice: &Choice<'_>, reason: Reason, tie: Tie) -> Option<Decision> {
+    let chooser = &view.placer;
+    let picked = chooser.balancer.pick(&chooser.candidates, &choice.ask(placement))?;
+    Some(Decision { backend: chooser.candidates[picked].backend, reason, tie })
+}
+
+impl<'a> Choice<'a> {
+    fn ask(&self, key: u64) -> Ask<'a> {
+        Ask { key, tried: self.tried, load: self.load }
+    }
+}

@@ -1,0 +1,168 @@
+//! Response bodies: small ones of the proxy's own, and streams from backends with what must end when they end.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::Client;
+use super::running::Running;
+use crate::clock::Now;
+use crate::transport::exchange::Phase;
+use crate::transport::io::Activity;
+use crate::transport::{Link, Links};
+
+/// The body of a response. Its client counts as busy until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Body {
+    kind: Kind,
+    client: Option<Rc<Client>>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Full(Option<Bytes>),
+    Stream(Box<Stream>),
+}
+
+/// A body on its way from a backend.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) incoming: Incoming,
+    pub(super) running: Running,
+    pub(super) finish: Option<Finish>,
+}
+
+/// What to do with the backend's connection once it is free again.
+#[derive(Debug)]
+pub(super) struct Finish {
+    pub(super) link: Link,
+    pub(super) links: Rc<Links>,
+}
+
+impl Finish {
+    /// The exchange is over: another may use the connection until it idled too long.
+    pub(super) fn keep(self, running: &Running) {
+        let expires = running.worker.clock.now().after(running.pool().timeouts.keep_alive);
+        self.links.put(self.link, expires);
+    }
+}
+
+impl Body {
+    pub(super) const fn empty() -> Self {
+        Self { kind: Kind::Full(None), client: None }
+    }
+
+    pub(super) const fn full(bytes: Bytes) -> Self {
+        Self { kind: Kind::Full(Some(bytes)), client: None }
+    }
+
+    pub(super) fn stream(stream: Stream) -> Self {
+        stream.wait();
+        Self { kind: Kind::Stream(Box::new(stream)), client: None }
+    }
+
+    /// The same on its way to `client`.
+    pub(super) fn to(mut self, client: Rc<Client>) -> Self {
+        if let Kind::Stream(stream) = &self.kind {
+            *client.streaming.borrow_mut() = Some(stream.running.membership.clone());
+        }
+        self.client = Some(client);
+        self
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if let Some(client) = &self.client {
+            client.streaming.take();
+            client.pulse.set(Activity::Idle);
+        }
+    }
+}
+
+impl Stream {
+    /// From now on either side may let so much time pass without a byte.
+    fn wait(&self) {
+        let Running { membership, worker, .. } = &self.running;
+        membership.wait_for(Phase::ResponseBody, self.deadline(worker.clock.now()));
+    }
+
+    fn deadline(&self, now: Now) -> Now {
+        now.after(self.running.pool().timeouts.idle)
+    }
+
+    fn passed(&mut self, data: &Bytes) {
+        if let Some(record) = &mut self.running.record {
+            record.sent += data.len() as u64;
+        }
+        if self.incoming.is_end_stream() {
+            self.finish();
+        } else {
+            self.wait();
+        }
+    }
+
+    fn finish(&mut self) {
+        if let Some(finish) = self.finish.take() {
+            finish.keep(&self.running);
+        }
+    }
+
+    /// Trailers are dropped: few clients look at them, and keeping them is optional (RFC 9110 §6.5.1).
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => {
+                    self.passed(&data);
+                    Poll::Ready(Some(Ok(Frame::data(data))))
+                }
+                Err(_trailers) => {
+                    self.finish();
+                    Poll::Ready(None)
+                }
+            },
+            Some(Err(error)) => {
+                self.running.counters().failures.up();
+                self.running.note(|| format!("the response body broke off: {error}"));
+                Poll::Ready(Some(Err(error)))
+            }
+            None => {
+                self.finish();
+                Poll::Ready(None)
+            }
+        }
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut self.kind {
+            Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Kind::Stream(stream) => stream.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Full(bytes) => bytes.is_none(),
+            Kind::Stream(stream) => stream.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Kind::Stream(stream) => stream.incoming.size_hint(),
+        }
+    }
+}

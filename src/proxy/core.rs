@@ -1,0 +1,87 @@
+//! What all workers share, and the orders they are given.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::health::Reporter;
+use crate::snapshot::Snapshot;
+use crate::watch::Call;
+
+/// Shared by all threads of one proxy.
+#[derive(Debug)]
+pub(crate) struct Core {
+    /// The time.
+    pub(crate) clock: Clock,
+    /// The way to the health monitor.
+    pub(crate) health: Reporter,
+    /// Client connections open now.
+    pub(crate) connections: AtomicUsize,
+    /// Makes the hashes of session keys in the log differ from process to process.
+    pub(crate) log_seed: u64,
+    live: ArcSwap<Snapshot>,
+    generation: AtomicU64,
+    orders: Box<[mpsc::Sender<Order>]>,
+}
+
+/// Something a worker is told by another thread.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Order {
+    /// End what is live of a session key that was held under `epoch` or before.
+    GiveUp {
+        /// Fingerprint of the key.
+        key: u64,
+        /// The last epoch that ends.
+        epoch: u64,
+        /// How.
+        call: Call,
+    },
+}
+
+impl Core {
+    /// Begins with `snapshot`; workers hear their orders at the other ends of `orders`.
+    pub(crate) fn new(
+        snapshot: Arc<Snapshot>,
+        clock: Clock,
+        health: Reporter,
+        orders: Box<[mpsc::Sender<Order>]>,
+        log_seed: u64,
+    ) -> Self {
+        Self {
+            clock,
+            health,
+            connections: AtomicUsize::new(0),
+            log_seed,
+            live: ArcSwap::new(snapshot),
+            generation: AtomicU64::new(1),
+            orders,
+        }
+    }
+
+    /// The snapshot in force.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.live.load_full()
+    }
+
+    /// Grows with each snapshot.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Puts a snapshot in force: requests that begin from now on follow it.
+    pub(crate) fn replace(&self, snapshot: Arc<Snapshot>) {
+        self.live.store(snapshot);
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Tells every worker.
+    pub(crate) async fn order(&self, order: Order) {
+        for worker in &self.orders {
+            // Fails only for a worker that has ended, and with it all it held.
+            let _ = worker.send(order).await;
+        }
+    }
+}

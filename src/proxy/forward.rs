@@ -1,0 +1,257 @@
+//! Finding a backend that takes the request: decide, connect, commit, send, and again where nothing was sent.
+
+use std::rc::Rc;
+
+use http::{HeaderValue, Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use tokio::sync::Notify;
+
+use super::body::{Body, Finish};
+use super::error::Error;
+use super::moving::{self, Waiting};
+use super::outbound::{self, Outbound};
+use super::request::{Asked, Reply};
+use super::running::{Begun, Running};
+use super::worker::{AskPool, Current};
+use super::{Plan, Worker, headers, respond};
+use crate::backend::Health;
+use crate::pool::{Commit, Decision, Lease, Pool, Tie, View};
+use crate::transport::exchange::{Fault, Membership, Phase};
+use crate::transport::{DialError, Link, Links, Outgoing, dial};
+use crate::watch::Call;
+
+/// Backends a request without a binding is offered to before it fails.
+const ATTEMPTS: usize = 2;
+/// Decisions made for one request, all reasons to decide again together. Far beyond what a healthy fleet needs.
+const ROUNDS: usize = 16;
+
+/// A request in search of its backend.
+#[derive(Debug)]
+pub(super) struct Forward {
+    worker: Rc<Worker>,
+    current: Rc<Current>,
+    plan: Plan,
+    membership: Rc<Membership>,
+    tried: Vec<u32>,
+    /// Whether a key on the move is to be moved although its former backend has not let go of it.
+    force: bool,
+}
+
+/// A backend that will get the request, reached and bound.
+#[derive(Debug)]
+struct Reached {
+    decision: Decision,
+    lease: Option<Lease>,
+    finish: Finish,
+}
+
+/// What follows from a connection that did not come to be.
+#[derive(Debug)]
+enum Next {
+    Decide,
+    Fail(Error),
+}
+
+/// What came of sending a request.
+#[derive(Debug)]
+enum Sent {
+    Answered(Response<Incoming>),
+    /// Nothing of it was sent, and it may be sent again.
+    Unsent(Box<Request<Outgoing>>),
+    Failed(Error),
+}
+
+impl Forward {
+    pub(super) fn new(worker: Rc<Worker>, current: Rc<Current>, plan: Plan) -> Self {
+        let membership = Rc::new(worker.exchanges.begin());
+        Self { worker, current, plan, membership, tried: Vec::new(), force: false }
+    }
+
+    fn pool(&self) -> &Pool {
+        self.current.pool(self.plan.pool)
+    }
+
+    /// Carries the request through to a response.
+    pub(super) async fn run(mut self, asked: Asked) -> Response<Body> {
+        let limits = &self.current.snapshot.limits;
+        let Outbound { mut request, upgrade, mut reply } =
+            outbound::prepare(asked, &self.membership, self.pool(), limits, self.worker.clock);
+        for _ in 0..ROUNDS {
+            let Reached { decision, lease, mut finish } = match self.reach().await {
+                Ok(reached) => reached,
+                Err(error) => return reply.fail(&error, &self.worker),
+            };
+            let mut running = self.begin(&decision, lease, &mut reply);
+            if let Some(epoch) = running.epoch() {
+                request.headers_mut().insert(headers::X_SESSION_EPOCH, HeaderValue::from(epoch));
+            }
+            match self.send(&running, &mut finish.link, request).await {
+                Sent::Answered(response) => {
+                    return respond::respond(response, running, finish, self.plan.key.as_ref(), upgrade);
+                }
+                Sent::Unsent(returned) => {
+                    request = *returned;
+                    reply.record = running.record.take();
+                    self.tried_in_vain(&decision, &finish.link);
+                }
+                Sent::Failed(error) => {
+                    reply.record = running.record.take();
+                    return reply.fail(&error, &self.worker);
+                }
+            }
+        }
+        reply.fail(&Error::Broken, &self.worker)
+    }
+
+    /// Finds a backend, a connection to it, and a place for the key, in this order: a binding is made only once
+    /// there is a connection to honour it.
+    async fn reach(&mut self) -> Result<Reached, Error> {
+        for _ in 0..ROUNDS {
+            let decision = self.decide(&self.current.view(self.plan.pool)).ok_or(Error::NoBackend)?;
+            let finish = match self.connect(&decision).await {
+                Ok((link, links)) => Finish { link, links },
+                Err(Next::Decide) => continue,
+                Err(Next::Fail(error)) => return Err(error),
+            };
+            match self.commit(&decision) {
+                Commit::Go(lease) => return Ok(Reached { decision, lease, finish }),
+                Commit::Again => self.put_back(finish),
+                Commit::Full => {
+                    self.put_back(finish);
+                    return Err(Error::TableFull);
+                }
+                Commit::Moving(arrival) => {
+                    self.put_back(finish);
+                    self.force = self.wait_for_move(&decision, &arrival).await?;
+                }
+            }
+        }
+        Err(Error::Moving)
+    }
+
+    async fn wait_for_move(&self, decision: &Decision, arrival: &Notify) -> Result<bool, Error> {
+        let _waiting = Waiting::enter(self.pool(), &self.current.snapshot.limits)?;
+        Ok(moving::wait(&self.worker, self.pool(), self.plan.key.as_ref(), decision, arrival).await)
+    }
+
+    fn decide(&self, view: &View) -> Option<Decision> {
+        let Self { worker, current, plan, tried, .. } = self;
+        let now = worker.clock.now();
+        current.decide(&AskPool { pool: plan.pool, worker: worker.index, key: plan.key.as_ref(), tried, now }, view)
+    }
+
+    /// While it was connecting the fleet may have changed: what is committed is what is true now.
+    fn commit(&self, decision: &Decision) -> Commit {
+        let view = self.current.view(self.plan.pool);
+        self.pool().commit(&view, self.plan.key.as_ref(), decision, self.worker.clock.now(), self.force)
+    }
+
+    fn put_back(&self, finish: Finish) {
+        finish.links.put(finish.link, self.worker.clock.now().after(self.pool().timeouts.keep_alive));
+    }
+
+    /// An idle connection to the backend, or a new one.
+    async fn connect(&mut self, decision: &Decision) -> Result<(Link, Rc<Links>), Next> {
+        let view = self.current.view(self.plan.pool);
+        let state = &self.pool().backends[decision.backend as usize].state;
+        let dialed = match view.address(decision.backend) {
+            None => Err(DialError::Unresolved),
+            Some(address) => {
+                let links = self.worker.links(state.id, address);
+                if let Some(link) = links.take() {
+                    return Ok((link, links));
+                }
+                dial(address, self.pool().timeouts.connect).await.map(|link| (link, links))
+            }
+        };
+        match dialed {
+            Ok(connected) => {
+                if view.health(decision.backend) == Health::Suspect {
+                    self.worker.core.health.connected(state.id);
+                }
+                Ok(connected)
+            }
+            Err(error) => Err(self.not_connected(decision, &error).await),
+        }
+    }
+
+    /// A request that is bound to nothing goes elsewhere. A bound one waits to hear whether its backend is down, and
+    /// only then may its key move.
+    async fn not_connected(&mut self, decision: &Decision, error: &DialError) -> Next {
+        let pool = self.current.pool(self.plan.pool);
+        let backend = &pool.backends[decision.backend as usize];
+        let health = &self.worker.core.health;
+        tracing::debug!(pool = %pool.name, backend = %backend.name, %error, "connect failed");
+        backend.state.counters(self.worker.index).failures.up();
+        health.connect_failed(backend.state.id);
+        if decision.tie == Tie::Bound {
+            let verdict = match Waiting::enter(pool, &self.current.snapshot.limits) {
+                Ok(_waiting) => health.verdict(backend.state.id, pool.timeouts.connect).await,
+                Err(error) => return Next::Fail(error),
+            };
+            return if verdict == Some(Health::Down) { Next::Decide } else { Next::Fail(Error::Unreachable) };
+        }
+        self.tried.push(decision.backend);
+        if self.tried.len() < ATTEMPTS { Next::Decide } else { Next::Fail(Error::NoBackend) }
+    }
+
+    fn begin(&self, decision: &Decision, lease: Option<Lease>, reply: &mut Reply) -> Running {
+        let pool = self.pool();
+        if let Some(record) = &mut reply.record {
+            record.backend = Some(pool.backends[decision.backend as usize].name.clone());
+            record.affinity = Some(decision.reason.as_str());
+        }
+        let begun = Begun {
+            pool: self.plan.pool,
+            backend: decision.backend,
+            lease,
+            record: reply.record.take(),
+        };
+        Running::begin(self.worker.clone(), self.current.clone(), self.membership.clone(), begun)
+    }
+
+    async fn send(&self, running: &Running, link: &mut Link, request: Request<Outgoing>) -> Sent {
+        let deadline = self.worker.clock.now().after(self.pool().timeouts.response);
+        self.membership.wait_for(Phase::Head, deadline);
+        match self.membership.unless_called(link.sender.try_send_request(request)).await {
+            Ok(Ok(response)) => Sent::Answered(response),
+            Ok(Err(error)) => self.not_sent(running, error),
+            Err(call) => {
+                running.counters().failures.up();
+                Sent::Failed(self.called_off(call))
+            }
+        }
+    }
+
+    fn not_sent(&self, running: &Running, mut error: TrySendError<Request<Outgoing>>) -> Sent {
+        if let Some(request) = error.take_message() {
+            return Sent::Unsent(Box::new(request));
+        }
+        match self.membership.fault() {
+            Some(Fault::TooLong) => return Sent::Failed(Error::BodyTooLong),
+            Some(Fault::Broken) => return Sent::Failed(Error::BodyBroken),
+            None => running.counters().failures.up(),
+        }
+        let error = error.into_error();
+        tracing::debug!(backend = %running.backend().name, %error, "no response");
+        Sent::Failed(if error.is_parse() { Error::Nonsense } else { Error::Broken })
+    }
+
+    /// What it means that the exchange was called before there was a response.
+    fn called_off(&self, call: Call) -> Error {
+        match (call, self.membership.phase()) {
+            (Call::Overdue, Phase::RequestBody) => Error::RequestTimeout,
+            (Call::Overdue, _) => Error::ResponseTimeout,
+            (Call::Moved | Call::Stopping | Call::Drop, _) => Error::Moving,
+        }
+    }
+
+    /// A connection that broke before it carried this request. One that was used before may just have idled too long;
+    /// a new one that breaks says something about the backend.
+    fn tried_in_vain(&mut self, decision: &Decision, link: &Link) {
+        if !link.used && decision.tie != Tie::Bound {
+            self.tried.push(decision.backend);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The request as it leaves for a backend: one message with one framing, whatever form it came in.
+
+use std::rc::Rc;
+
+use http::request::Parts;
+use http::{Extensions, HeaderValue, Request, Version, header};
+use hyper::body::Body as _;
+use hyper::upgrade::OnUpgrade;
+
+use super::request::{Asked, Reply};
+use super::{headers, upgrade};
+use crate::clock::Clock;
+use crate::config::Limits;
+use crate::pool::Pool;
+use crate::transport::exchange::Membership;
+use crate::transport::{Gate, Outgoing, Pace};
+
+/// A request ready to be sent, and what stays behind.
+#[derive(Debug)]
+pub(super) struct Outbound {
+    pub(super) request: Request<Outgoing>,
+    /// The client's end of a tunnel, where one was asked for.
+    pub(super) upgrade: Option<OnUpgrade>,
+    pub(super) reply: Reply,
+}
+
+/// Makes the outgoing request. Its body moves the deadlines of `exchange`.
+pub(super) fn prepare(
+    asked: Asked,
+    exchange: &Rc<Membership>,
+    pool: &Pool,
+    limits: &Limits,
+    clock: Clock,
+) -> Outbound {
+    let Asked { mut parts, body, client, trusted, record, .. } = asked;
+    let reply = Reply { accept: parts.headers.get(header::ACCEPT).cloned(), record };
+    let upgrade = take_upgrade(&mut parts, body.is_end_stream());
+    headers::strip(&mut parts.headers);
+    headers::forwarded(&mut parts.headers, &client, trusted);
+    if upgrade.is_some() {
+        upgrade::ask(&mut parts.headers);
+    }
+    parts.version = Version::HTTP_11;
+    parts.extensions = Extensions::new();
+    // Where the target has no host the field is sent empty (RFC 9112 §3.2).
+    parts.headers.entry(header::HOST).or_insert(HeaderValue::from_static(""));
+    if body.is_end_stream() {
+        return Outbound { request: Request::from_parts(parts, Outgoing::empty()), upgrade, reply };
+    }
+    // A known length came in a Content-Length that hyper has checked; it is still there.
+    if body.size_hint().exact().is_none() {
+        parts.headers.remove(header::CONTENT_LENGTH);
+        parts.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    let expects = parts.headers.contains_key(header::EXPECT);
+    let mut request = Request::from_parts(parts, Outgoing::empty());
+    let gate = expects.then(|| Gate::before(&mut request));
+    let pace =
+        Pace { exchange: exchange.clone(), client: limits.body_timeout, backend: pool.timeouts.response, clock };
+    *request.body_mut() = Outgoing::stream(body, limits.body_bytes, pace, gate);
+    Outbound { request, upgrade, reply }
+}
+
+/// The client's end of the tunnel, if the request asks for one of a kind that is offered. Any other `Upgrade` is
+/// ignored, as a server may (RFC 9110 §7.8).
+fn take_upgrade(parts: &mut Parts, bodiless: bool) -> Option<OnUpgrade> {
+    let asked = bodiless && upgrade::is_asked(parts);
+    parts.extensions.remove::<OnUpgrade>().filter(|_| asked)
+}

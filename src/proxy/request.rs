@@ -1,0 +1,215 @@
+//! Whether what a client sent is one well-formed request, and for whom.
+//!
+//! Hyper has parsed it; what a proxy must check itself is here: `Host`, the target's form, transfer codings, lengths.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::uri::Uri;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
+use hyper::body::{Body as _, Incoming};
+
+use super::client::forwarded_for;
+use super::error::{Accept, Error};
+use super::headers::X_REQUEST_ID;
+use super::worker::Current;
+use super::{Body, Client, Worker};
+use crate::affinity::Facts;
+use crate::clock::Now;
+use crate::config::{KeySource, Limits};
+use crate::stable_hash;
+use crate::telemetry::{Record, Redacted};
+
+/// A request with what is known of it.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) parts: Parts,
+    pub(super) body: Incoming,
+    /// Lower case, without a port; empty where the request names none.
+    pub(super) host: String,
+    pub(super) client: Rc<Client>,
+    pub(super) client_ip: IpAddr,
+    /// Whether the peer's word about others is believed.
+    pub(super) trusted: bool,
+    /// For the access log, when there is one.
+    pub(super) record: Option<Box<Record>>,
+}
+
+/// What is needed to answer a request without a backend.
+#[derive(Debug)]
+pub(super) struct Reply {
+    /// The client's `Accept` field.
+    pub(super) accept: Option<HeaderValue>,
+    /// For the access log, when there is one.
+    pub(super) record: Option<Box<Record>>,
+}
+
+impl Reply {
+    /// Answers with an error, and records that.
+    pub(super) fn fail(self, error: &Error, worker: &Worker) -> Response<Body> {
+        if let Some(mut record) = self.record {
+            record.status = error.status();
+            record.error = Some(error.to_string());
+            record.write(worker.clock.now());
+        }
+        error.response(Accept::of(self.accept.as_ref()))
+    }
+}
+
+impl Asked {
+    pub(super) fn new(request: Request<Incoming>, worker: &Worker, current: &Current, client: &Rc<Client>) -> Self {
+        let (mut parts, body) = request.into_parts();
+        let networks = &current.snapshot.trusted_proxies;
+        let trusted = client.is_trusted(networks);
+        let client_ip = if trusted { forwarded_for(client.ip, &parts.headers, networks) } else { client.ip };
+        if !parts.headers.contains_key(X_REQUEST_ID) {
+            parts.headers.insert(X_REQUEST_ID, new_id(worker));
+        }
+        let start = worker.clock.now();
+        let record = current.snapshot.access_log.then(|| Box::new(new_record(&parts, client_ip, start)));
+        let client = client.clone();
+        Self { parts, body, host: String::new(), client, client_ip, trusted, record }
+    }
+
+    /// Checks the request and brings its target into origin form. On success [`Self::host`] is known.
+    pub(super) fn check(&mut self, limits: &Limits) -> Result<(), Error> {
+        if self.parts.method == Method::CONNECT {
+            return Err(Error::ConnectMethod);
+        }
+        check_coding(&self.parts.headers)?;
+        if limits.body_bytes > 0 && self.body.size_hint().lower() > limits.body_bytes {
+            return Err(Error::BodyTooLong);
+        }
+        self.to_origin_form()?;
+        if self.parts.uri.path_and_query().map_or(0, |target| target.as_str().len()) > limits.uri_bytes {
+            return Err(Error::UriTooLong);
+        }
+        self.host = self.named_host()?;
+        if let Some(record) = &mut self.record {
+            record.host.clone_from(&self.host);
+        }
+        Ok(())
+    }
+
+    /// In absolute form the target's authority is the host, whatever `Host` says (RFC 9112 §3.2.2).
+    fn to_origin_form(&mut self) -> Result<(), Error> {
+        let uri = &self.parts.uri;
+        if let Some(authority) = uri.authority() {
+            if !matches!(uri.scheme_str(), Some("http" | "https")) {
+                return Err(Error::BadRequest("the request target has another scheme than http"));
+            }
+            let host = HeaderValue::from_str(authority.as_str());
+            self.parts.headers.insert(header::HOST, host.map_err(|_| Error::BadRequest("the host is not valid"))?);
+            let target = uri.path_and_query().cloned();
+            self.parts.uri = target.map_or_else(|| Uri::from_static("/"), Uri::from);
+        }
+        match self.parts.uri.path() {
+            "*" if self.parts.method == Method::OPTIONS => Ok(()),
+            path if path.starts_with('/') => Ok(()),
+            _ => Err(Error::BadRequest("the request target is not a path")),
+        }
+    }
+
+    /// The one `Host` there must be (RFC 9112 §3.2). HTTP/1.0 clients may leave it out.
+    fn named_host(&self) -> Result<String, Error> {
+        let mut fields = self.parts.headers.get_all(header::HOST).iter();
+        match (fields.next(), fields.next()) {
+            (Some(field), None) => {
+                host_name(field.as_bytes()).ok_or(Error::BadRequest("the host is not valid"))
+            }
+            (None, _) if self.parts.version < Version::HTTP_11 => Ok(String::new()),
+            (None, _) => Err(Error::BadRequest("there is no Host field")),
+            (Some(_), Some(_)) => Err(Error::BadRequest("there is more than one Host field")),
+        }
+    }
+
+    /// Gives up on a backend.
+    pub(super) fn into_reply(self) -> Reply {
+        Reply { accept: self.parts.headers.get(header::ACCEPT).cloned(), record: self.record }
+    }
+
+    /// What decisions may look at.
+    pub(super) fn facts(&self) -> Facts<'_> {
+        Facts { host: &self.host, uri: &self.parts.uri, headers: &self.parts.headers, client_ip: self.client_ip }
+    }
+
+    /// Notes the pool, and where the session key was found.
+    pub(super) fn record_plan(&mut self, pool: &Arc<str>, found: Option<(&KeySource, Vec<u8>)>, seed: u64) {
+        let Some(record) = &mut self.record else { return };
+        record.pool = Some(pool.clone());
+        if let Some((source, key)) = found {
+            record.key_source = Some(source.to_string());
+            record.key = Some(stable_hash::combine(stable_hash::hash(&key), seed));
+            if let KeySource::Path(template) = source {
+                record.path = Redacted { path: self.parts.uri.path(), template: Some(template) }.to_string();
+            }
+        }
+    }
+}
+
+/// `chunked` once, or nothing: hyper frames by the last coding, so another before it would go through unseen.
+fn check_coding(headers: &HeaderMap) -> Result<(), Error> {
+    let mut fields = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (fields.next(), fields.next()) {
+        (None, _) => Ok(()),
+        (Some(coding), None) if coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => Err(Error::UnknownCoding),
+    }
+}
+
+/// The name in a `Host` field, lower case; `None` if that is not `name`, `name:port` or `[address]:port`.
+pub(crate) fn host_name(field: &[u8]) -> Option<String> {
+    let field = std::str::from_utf8(field).ok()?;
+    let (name, port) = match field.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').filter(|(inner, _)| inner.parse::<std::net::Ipv6Addr>().is_ok())?,
+        None => field.split_at(field.find(':').unwrap_or(field.len())),
+    };
+    let port_is_fine = port.is_empty() || port.strip_prefix(':').is_some_and(|p| p.bytes().all(|b| b.is_ascii_digit()));
+    let named = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b':');
+    (port_is_fine && name.bytes().all(named)).then(|| name.to_ascii_lowercase())
+}
+
+fn new_id(worker: &Worker) -> HeaderValue {
+    let id = format!("{:016x}{:016x}", worker.draw.next(), worker.draw.next());
+    HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("-"))
+}
+
+fn new_record(parts: &Parts, client: IpAddr, start: Now) -> Record {
+    let id = parts.headers.get(X_REQUEST_ID).and_then(|id| id.to_str().ok());
+    Record {
+        start,
+        client,
+        method: parts.method.clone(),
+        host: String::new(),
+        path: parts.uri.path().to_owned(),
+        pool: None,
+        backend: None,
+        affinity: None,
+        key_source: None,
+        key: None,
+        status: http::StatusCode::OK,
+        head: None,
+        received: 0,
+        sent: 0,
+        error: None,
+        id: id.unwrap_or_default().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_names_or_addresses_with_an_optional_port() {
+        let good = [("a.b", "a.b"), ("A.b:80", "a.b"), ("[::1]:8080", "::1"), ("[::1]", "::1"), ("", ""), ("x:", "x")];
+        for (field, name) in good {
+            assert_eq!(host_name(field.as_bytes()).as_deref(), Some(name), "{field}");
+        }
+        for field in ["a b", "a/b", "a@b", "a:b", "a:1:2", "[::1", "[x]", "::1", "a,b", "é"] {
+            assert_eq!(host_name(field.as_bytes()), None, "{field}");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! From a backend's response head to the response a client gets.
+
+use http::{HeaderMap, Response, StatusCode, header};
+use hyper::body::{Body as _, Incoming};
+use hyper::upgrade::OnUpgrade;
+
+use super::body::{Body, Finish, Stream};
+use super::running::Running;
+use super::{headers, upgrade};
+use crate::clock::Now;
+use crate::pool::Key;
+
+/// Learns the keys the response teaches, removes what belongs to one hop, and streams the body. The exchange ends with
+/// the body.
+pub(super) fn respond(
+    response: Response<Incoming>,
+    mut running: Running,
+    finish: Finish,
+    key: Option<&Key>,
+    asked_upgrade: Option<OnUpgrade>,
+) -> Response<Body> {
+    let now = running.worker.clock.now();
+    if let Some(record) = &mut running.record {
+        record.head = Some(now);
+        record.status = response.status();
+    }
+    learn(&running, key, response.headers(), now);
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return upgrade::open(response, running, asked_upgrade);
+    }
+    let (mut parts, incoming) = response.into_parts();
+    if parts.headers.contains_key(header::TRANSFER_ENCODING) {
+        parts.headers.remove(header::CONTENT_LENGTH);
+    }
+    headers::strip(&mut parts.headers);
+    if incoming.is_end_stream() {
+        finish.keep(&running);
+        return Response::from_parts(parts, Body::empty());
+    }
+    Response::from_parts(parts, Body::stream(Stream { incoming, running, finish: Some(finish) }))
+}
+
+fn learn(running: &Running, key: Option<&Key>, response: &HeaderMap, now: Now) {
+    let pool = running.pool();
+    if pool.table().is_none() {
+        return;
+    }
+    let view = running.current.view(running.pool_position());
+    let lessons = pool.learn(&view, running.backend_position(), key, response, now);
+    if lessons.violations > 0 {
+        let backend = &running.backend().name;
+        tracing::warn!(pool = %pool.name, %backend, "a response issues a session key that lives on another backend");
+    }
+}

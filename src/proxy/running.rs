@@ -1,0 +1,103 @@
+//! An exchange that runs: everything that ends with it, wherever it ends.
+
+use std::rc::Rc;
+
+use super::worker::Current;
+use super::Worker;
+use crate::backend::{Backend, Counters};
+use crate::pool::{Lease, Pool};
+use crate::telemetry::Record;
+use crate::transport::exchange::{Membership, Tag};
+
+/// Held from the moment a request has a backend until its response body or tunnel has ended, or was dropped.
+/// Then the backend's counters, the session's lease and the access log are settled.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) worker: Rc<Worker>,
+    pub(super) current: Rc<Current>,
+    pub(super) membership: Rc<Membership>,
+    pub(super) record: Option<Box<Record>>,
+    pool: usize,
+    backend: u32,
+    lease: Option<Lease>,
+}
+
+/// With what an exchange begins.
+#[derive(Debug)]
+pub(super) struct Begun {
+    /// Position of the pool.
+    pub(super) pool: usize,
+    /// Position of the backend in it.
+    pub(super) backend: u32,
+    /// The hold on the session key.
+    pub(super) lease: Option<Lease>,
+    /// What will be written to the access log.
+    pub(super) record: Option<Box<Record>>,
+}
+
+impl Running {
+    pub(super) fn begin(
+        worker: Rc<Worker>,
+        current: Rc<Current>,
+        membership: Rc<Membership>,
+        Begun { pool, backend, lease, record }: Begun,
+    ) -> Self {
+        if let Some(lease) = lease {
+            membership.set_key(Tag { key: lease.key.0, epoch: lease.epoch });
+        }
+        let this = Self { worker, current, membership, record, pool, backend, lease };
+        this.counters().requests.up();
+        this.counters().in_flight.up();
+        this
+    }
+
+    pub(super) fn pool(&self) -> &Pool {
+        self.current.pool(self.pool)
+    }
+
+    pub(super) fn backend(&self) -> &Backend {
+        &self.pool().backends[self.backend as usize]
+    }
+
+    pub(super) fn backend_position(&self) -> u32 {
+        self.backend
+    }
+
+    pub(super) fn counters(&self) -> &Counters {
+        self.backend().state.counters(self.worker.index)
+    }
+
+    /// The position of the pool.
+    pub(super) fn pool_position(&self) -> usize {
+        self.pool
+    }
+
+    /// The epoch of the session's binding.
+    pub(super) fn epoch(&self) -> Option<u64> {
+        self.lease.map(|lease| lease.epoch)
+    }
+
+    /// Lets go of the session key: nothing of this exchange reaches its backend any more.
+    pub(super) fn release(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            self.pool().release(lease, self.worker.clock.now());
+        }
+    }
+
+    /// Notes what went wrong, or how a tunnel ended.
+    pub(super) fn note(&mut self, what: impl FnOnce() -> String) {
+        if let Some(record) = &mut self.record {
+            record.error = Some(what());
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.counters().in_flight.down();
+        self.release();
+        if let Some(record) = self.record.take() {
+            record.write(self.worker.clock.now());
+        }
+    }
+}

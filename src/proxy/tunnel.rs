@@ -1,0 +1,248 @@
+//! A tunnel between a client and a backend: bytes both ways, until a side ends, nothing moves for too long, or the
+//! proxy must close it. An idle tunnel holds two sockets and no buffer.
+
+use std::io;
+use std::net::Shutdown;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use hyper::upgrade::{OnUpgrade, Parts, Upgraded};
+use hyper_util::rt::TokioIo;
+use socket2::SockRef;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::Worker;
+use super::frames::{Frames, close_to_backend, close_to_client};
+use super::running::Running;
+use crate::transport::exchange::Phase;
+use crate::transport::io::ClientIo;
+use crate::watch::Call;
+
+/// For both sides to hand over their connections after a 101.
+const OPENING: Duration = Duration::from_secs(10);
+/// After one side has ended, for the other.
+const LINGER: Duration = Duration::from_secs(10);
+/// For a frame under way to end before a Close is sent.
+const FRAME: Duration = Duration::from_millis(500);
+/// For the client to answer a Close.
+const ECHO: Duration = Duration::from_secs(1);
+
+/// Two connections that are one.
+#[derive(Debug)]
+struct Tunnel {
+    client: TcpStream,
+    backend: TcpStream,
+    up: Flow,
+    down: Flow,
+}
+
+/// One direction.
+#[derive(Debug, Default)]
+struct Flow {
+    /// What was read and could not be written at once; empty and without memory most of the time.
+    pending: Vec<u8>,
+    written: usize,
+    frames: Frames,
+    passed: u64,
+    /// The sending side has ended; true also once that was passed on.
+    ended: bool,
+    /// Read only up to the end of the frame under way.
+    stopping: bool,
+}
+
+/// How a tunnel ended.
+#[derive(Debug)]
+enum End {
+    Closed,
+    Idle,
+    Broken(io::Error),
+    Called(Call),
+}
+
+/// Waits for both connections, then carries bytes. The exchange ends with the tunnel.
+pub(super) async fn run(client: OnUpgrade, backend: OnUpgrade, mut running: Running, worker: &Worker) {
+    running.membership.wait_for(Phase::Tunnel, worker.clock.now().after(OPENING));
+    let both = async { tokio::try_join!(client, backend) };
+    let tunnel = match running.membership.unless_called(both).await {
+        Ok(Ok((client, backend))) => Tunnel::open(client, backend),
+        Ok(Err(error)) => return running.note(|| format!("the tunnel did not open: {error}")),
+        Err(_) => return running.note(|| "the tunnel did not open in time".into()),
+    };
+    let Some(mut tunnel) = tunnel else { return running.note(|| "the tunnel did not open".into()) };
+    running.counters().tunnels.up();
+    let end = tunnel.carry(&running, worker).await;
+    let said = match end {
+        End::Closed => None,
+        End::Idle => Some("the tunnel idled too long".to_owned()),
+        End::Broken(error) => Some(format!("the tunnel broke: {error}")),
+        End::Called(call) => Some(close(&mut tunnel, call, &mut running, worker).await.to_owned()),
+    };
+    running.counters().tunnels.down();
+    if let Some(record) = &mut running.record {
+        (record.received, record.sent, record.error) = (tunnel.up.passed, tunnel.down.passed, said);
+    }
+}
+
+impl Tunnel {
+    /// Takes the sockets out of hyper's hands, with what it read ahead.
+    fn open(client: Upgraded, backend: Upgraded) -> Option<Self> {
+        let client: Parts<ClientIo> = client.downcast().ok()?;
+        let backend: Parts<TokioIo<TcpStream>> = backend.downcast().ok()?;
+        Some(Self {
+            up: Flow::starting_with(&client.read_buf),
+            down: Flow::starting_with(&backend.read_buf),
+            client: client.io.into_inner(),
+            backend: backend.io.into_inner(),
+        })
+    }
+
+    /// Carries bytes until something ends it.
+    async fn carry(&mut self, running: &Running, worker: &Worker) -> End {
+        let idle = running.pool().timeouts.tunnel_idle;
+        let membership = &running.membership;
+        membership.wait_for(Phase::Tunnel, worker.clock.now().after(idle));
+        std::future::poll_fn(|cx| {
+            let before = (self.up.passed, self.down.passed, self.has_ended());
+            let moved = self.poll_move(cx, &mut worker.scratch.borrow_mut());
+            if before != (self.up.passed, self.down.passed, self.has_ended()) {
+                let patience = if self.has_ended() { LINGER } else { idle };
+                membership.wait_for(Phase::Tunnel, worker.clock.now().after(patience));
+            }
+            match moved {
+                Poll::Ready(Ok(())) => return Poll::Ready(End::Closed),
+                Poll::Ready(Err(error)) => return Poll::Ready(End::Broken(error)),
+                Poll::Pending => {}
+            }
+            match membership.hear(cx) {
+                None => Poll::Pending,
+                Some(Call::Overdue) if self.has_ended() => Poll::Ready(End::Closed),
+                Some(Call::Overdue) => Poll::Ready(End::Idle),
+                Some(call) => Poll::Ready(End::Called(call)),
+            }
+        })
+        .await
+    }
+
+    fn has_ended(&self) -> bool {
+        self.up.ended || self.down.ended
+    }
+
+    /// Moves what can be moved now; ready when both directions have ended.
+    fn poll_move(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Poll<io::Result<()>> {
+        let down = self.down.poll_move(&self.backend, &self.client, cx, scratch)?;
+        let up = self.up.poll_move(&self.client, &self.backend, cx, scratch)?;
+        if down.is_ready() && up.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+}
+
+impl Flow {
+    fn starting_with(bytes: &[u8]) -> Self {
+        let mut frames = Frames::default();
+        frames.pass(bytes);
+        Self { pending: bytes.to_vec(), passed: bytes.len() as u64, frames, ..Self::default() }
+    }
+
+    /// Moves bytes until one of the sockets would block; ready when the end was passed on.
+    fn poll_move(
+        &mut self,
+        from: &TcpStream,
+        to: &TcpStream,
+        cx: &mut Context<'_>,
+        scratch: &mut [u8],
+    ) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.poll_flush(to, cx))?;
+            if self.ended || self.stopping && self.frames.at_boundary() {
+                return Poll::Ready(Ok(()));
+            }
+            ready!(from.poll_read_ready(cx))?;
+            match from.try_read(scratch) {
+                Ok(0) => {
+                    self.ended = true;
+                    // Fails where the other side is gone already.
+                    let _ = SockRef::from(to).shutdown(Shutdown::Write);
+                }
+                Ok(n) => self.pass(&scratch[..n], to)?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    /// Writes `bytes`, and keeps what is not taken at once. What lies beyond the frame under way is dropped when
+    /// stopping: whoever sent it is told that the connection closes.
+    fn pass(&mut self, bytes: &[u8], to: &TcpStream) -> io::Result<()> {
+        let bytes = if self.stopping {
+            &bytes[..self.frames.pass_to_boundary(bytes)]
+        } else {
+            self.frames.pass(bytes);
+            bytes
+        };
+        self.passed += bytes.len() as u64;
+        let taken = match to.try_write(bytes) {
+            Ok(taken) => taken,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => return Err(error),
+        };
+        self.pending.extend_from_slice(&bytes[taken..]);
+        Ok(())
+    }
+
+    fn poll_flush(&mut self, to: &TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.written < self.pending.len() {
+            ready!(to.poll_write_ready(cx))?;
+            match to.try_write(&self.pending[self.written..]) {
+                Ok(n) => self.written += n,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        if self.written > 0 {
+            (self.pending, self.written) = (Vec::new(), 0);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Closes both sides between two frames; the backend's socket first, and with it the hold on the session key. Returns
+/// what to say of it.
+async fn close(tunnel: &mut Tunnel, call: Call, running: &mut Running, worker: &Worker) -> &'static str {
+    let (code, reason, said) = match call {
+        Call::Moved => (1012, "the session moves to another backend", "closed with 1012"),
+        Call::Stopping => (1001, "the proxy stops", "closed with 1001"),
+        Call::Overdue | Call::Drop => return "dropped",
+    };
+    tunnel.up.stopping = true;
+    tunnel.down.stopping = true;
+    let quiet = std::future::poll_fn(|cx| tunnel.poll_move(cx, &mut worker.scratch.borrow_mut()));
+    let quiet = timeout(FRAME, quiet).await;
+    if tunnel.up.frames.at_boundary() && !tunnel.up.frames.is_closed() && tunnel.up.pending.is_empty() {
+        let mask = (worker.draw.next() as u32).to_be_bytes();
+        // It is being left; what it hears of that is a courtesy.
+        let _ = tunnel.backend.try_write(&close_to_backend(code, reason, mask));
+    }
+    let _ = SockRef::from(&tunnel.backend).shutdown(Shutdown::Both);
+    running.release();
+    if !matches!(quiet, Ok(Ok(()))) || tunnel.down.ended {
+        return "dropped within a frame";
+    }
+    if !tunnel.down.frames.is_closed() && tunnel.client.try_write(&close_to_client(code, reason)).is_err() {
+        return "dropped with data unsent";
+    }
+    let _ = timeout(ECHO, echo(tunnel, worker)).await;
+    said
+}
+
+/// Waits for the client to end, which it does after its own Close.
+async fn echo(tunnel: &mut Tunnel, worker: &Worker) {
+    let _ = SockRef::from(&tunnel.client).shutdown(Shutdown::Write);
+    while tunnel.client.readable().await.is_ok() {
+        match tunnel.client.try_read(&mut worker.scratch.borrow_mut()) {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
+}

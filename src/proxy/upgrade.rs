@@ -1,0 +1,51 @@
+//! Changing the protocol of a connection: which changes are offered, and what makes a backend's answer one.
+
+use std::rc::Rc;
+
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+
+use super::body::Body;
+use super::error::{Accept, Error};
+use super::headers;
+use super::running::Running;
+use super::tunnel;
+
+/// The one protocol that is tunnelled.
+const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
+const UPGRADE: HeaderValue = HeaderValue::from_static("upgrade");
+
+/// Whether a request asks for a WebSocket (RFC 6455 §4.1).
+pub(super) fn is_asked(parts: &Parts) -> bool {
+    parts.version == Version::HTTP_11 && parts.method == Method::GET && names_websocket(&parts.headers)
+}
+
+fn names_websocket(fields: &HeaderMap) -> bool {
+    headers::lists(fields, header::CONNECTION, "upgrade") && headers::lists(fields, header::UPGRADE, "websocket")
+}
+
+/// Puts the fields of the upgrade back after those of one hop were removed.
+pub(super) fn ask(fields: &mut HeaderMap) {
+    fields.insert(header::CONNECTION, UPGRADE);
+    fields.insert(header::UPGRADE, WEBSOCKET);
+}
+
+/// Opens the tunnel, if the client asked for one and this 101 grants just that.
+pub(super) fn open(mut response: Response<Incoming>, mut running: Running, asked: Option<OnUpgrade>) -> Response<Body> {
+    let Some(client) = asked.filter(|_| names_websocket(response.headers())) else {
+        running.note(|| Error::BadUpgrade.to_string());
+        if let Some(record) = &mut running.record {
+            record.status = StatusCode::BAD_GATEWAY;
+        }
+        return Error::BadUpgrade.response(Accept::Text);
+    };
+    let backend = hyper::upgrade::on(&mut response);
+    let worker = Rc::clone(&running.worker);
+    tokio::task::spawn_local(async move { tunnel::run(client, backend, running, &worker).await });
+    let (mut parts, _) = response.into_parts();
+    headers::strip(&mut parts.headers);
+    ask(&mut parts.headers);
+    Response::from_parts(parts, Body::empty())
+}

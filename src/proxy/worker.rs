@@ -1,0 +1,141 @@
+//! One worker's own state: its copy of the snapshot, views of pools, idle connections, exchanges.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::{Core, Order};
+use crate::backend::Counters;
+use crate::balance::Draw;
+use crate::clock::{Clock, Now};
+use crate::pool::{Choice, Decision, Key, Pool, View};
+use crate::snapshot::Snapshot;
+use crate::transport::Links;
+use crate::transport::exchange::Exchanges;
+
+/// A worker's state. Lives on one thread; nothing in it is shared with another but [`Core`].
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) index: usize,
+    pub(crate) core: Arc<Core>,
+    pub(crate) clock: Clock,
+    pub(crate) exchanges: Rc<Exchanges>,
+    /// Random numbers for ids and masks.
+    pub(super) draw: Draw,
+    /// Where tunnels read into: one buffer for all, since none keeps it over a wait.
+    pub(super) scratch: RefCell<Box<[u8]>>,
+    current: RefCell<Rc<Current>>,
+    links: RefCell<HashMap<(u64, SocketAddr), Rc<Links>>>,
+}
+
+/// A worker's copy of one snapshot.
+#[derive(Debug)]
+pub(crate) struct Current {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(super) log_seed: u64,
+    generation: u64,
+    views: Vec<RefCell<Rc<View>>>,
+    seed: Cell<u64>,
+}
+
+/// What a tunnel reads at most at one time.
+const SCRATCH: usize = 64 * 1024;
+
+impl Worker {
+    pub(crate) fn new(index: usize, core: Arc<Core>) -> Rc<Self> {
+        let draw = Draw::new(core.log_seed ^ (index as u64) << 32);
+        Rc::new(Self {
+            index,
+            clock: core.clock,
+            exchanges: Exchanges::new(),
+            scratch: RefCell::new(vec![0; SCRATCH].into()),
+            current: RefCell::new(Rc::new(Current::new(&core, draw.next()))),
+            links: RefCell::default(),
+            draw,
+            core,
+        })
+    }
+
+    /// The snapshot in force. Costs one read of a number that rarely changes.
+    pub(crate) fn current(&self) -> Rc<Current> {
+        if self.current.borrow().generation != self.core.generation() {
+            let current = Current::new(&self.core, self.draw.next());
+            self.forget_unused_links(&current);
+            self.current.replace(Rc::new(current));
+        }
+        self.current.borrow().clone()
+    }
+
+    /// Idle connections to a backend at an address.
+    pub(super) fn links(&self, backend: u64, address: SocketAddr) -> Rc<Links> {
+        self.links.borrow_mut().entry((backend, address)).or_default().clone()
+    }
+
+    fn forget_unused_links(&self, current: &Current) {
+        let backends = current.snapshot.pools.iter().flat_map(|pool| &pool.backends);
+        let known: Vec<u64> = backends.map(|backend| backend.state.id).collect();
+        self.links.borrow_mut().retain(|(backend, _), _| known.contains(backend));
+    }
+
+    /// Calls what is overdue and closes what idled too long. Meant to be called each [`crate::watch::SWEEP`].
+    pub(crate) fn sweep(&self) {
+        let now = self.clock.now();
+        self.exchanges.sweep(now);
+        self.links.borrow().values().for_each(|links| links.expire(now));
+    }
+
+    /// Carries out an order from another thread.
+    pub(crate) fn obey(&self, order: Order) {
+        match order {
+            Order::GiveUp { key, epoch, call } => {
+                self.exchanges.call_key(key, epoch, call);
+            }
+        }
+    }
+}
+
+impl Current {
+    fn new(core: &Core, seed: u64) -> Self {
+        // The number is read first: a snapshot that comes between is taken now and looked at again later.
+        let generation = core.generation();
+        let snapshot = core.snapshot();
+        let views = snapshot.pools.iter().map(|pool| RefCell::new(Rc::new(View::new(pool, seed)))).collect();
+        Self { snapshot, log_seed: core.log_seed, generation, views, seed: Cell::new(seed) }
+    }
+
+    pub(super) fn pool(&self, pool: usize) -> &Pool {
+        &self.snapshot.pools[pool]
+    }
+
+    /// The view of a pool, rebuilt if the health of a backend changed.
+    pub(super) fn view(&self, pool: usize) -> Rc<View> {
+        let cell = &self.views[pool];
+        if cell.borrow().generation != self.pool(pool).shared.generation() {
+            self.seed.set(self.seed.get().wrapping_add(1));
+            cell.replace(Rc::new(View::new(self.pool(pool), self.seed.get())));
+        }
+        cell.borrow().clone()
+    }
+
+    /// Decides where a request goes, as this worker sees the fleet.
+    pub(super) fn decide(&self, ask: &AskPool<'_>, view: &View) -> Option<Decision> {
+        let pool = self.pool(ask.pool);
+        let load = |backend: u32| {
+            let counters: &Counters = pool.backends[backend as usize].state.counters(ask.worker);
+            counters.in_flight.get()
+        };
+        pool.decide(view, ask.key, &Choice { tried: ask.tried, load: &load, now: ask.now })
+    }
+}
+
+/// A question to a pool.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AskPool<'a> {
+    pub(super) pool: usize,
+    pub(super) worker: usize,
+    pub(super) key: Option<&'a Key>,
+    pub(super) tried: &'a [u32],
+    pub(super) now: Now,
+}

@@ -1,0 +1,160 @@
+//! Sockets and threads: binding, workers that accept, the control thread, stopping.
+//! Nothing here knows how a request is answered.
+
+mod connection;
+mod control;
+mod socket;
+mod stop;
+mod worker;
+
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::health;
+use crate::proxy::Core;
+use crate::snapshot::Snapshot;
+
+pub use control::{ApplyError, BackendStatus, Control, Explanation, PoolStatus, Status};
+pub use stop::{Stop, Stopper};
+
+/// A running proxy. It owns its threads; [`Server::wait`] joins them.
+#[derive(Debug)]
+pub struct Server {
+    addresses: Vec<SocketAddr>,
+    control: Control,
+    stopper: Stopper,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Why a proxy could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener's address cannot be bound.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// The address as configured.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A thread or its runtime cannot be made.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[source] io::Error),
+}
+
+impl StartError {
+    /// The address that another process or listener uses, if that is the reason.
+    pub fn address_in_use(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Bind { address, source } if source.kind() == io::ErrorKind::AddrInUse => Some(*address),
+            Self::Bind { .. } | Self::Thread(_) => None,
+        }
+    }
+}
+
+/// Orders a worker may have waiting; who gives one waits when there are more.
+const ORDERS: usize = 1024;
+
+impl Server {
+    /// Binds the listeners and starts the threads. Returns at once; connections are accepted as soon as every backend
+    /// was checked once, at the latest after one check's time-out.
+    ///
+    /// # Errors
+    /// An address cannot be bound, or a thread not be started; then nothing keeps running.
+    pub fn start(config: &Config) -> Result<Self, StartError> {
+        let workers = config.server.workers.get();
+        let connections = socket::raise_file_limit(config.limits.connections);
+        let (sockets, addresses) = socket::bind_all(&config.listeners, workers)?;
+        let (orders, heard): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::channel(ORDERS)).unzip();
+        let (monitor, reporter, settled) = health::monitor();
+        let snapshot = Arc::new(Snapshot::build(config, None, workers));
+        let seed = RandomState::new().hash_one(std::process::id());
+        let core = Arc::new(Core::new(snapshot, Clock::start(), reporter, orders.into(), seed));
+        let (stopper, stopping) = stop::channel();
+        let (applied, to_apply) = mpsc::channel(control::COMMANDS);
+        let control = Control::new(core.clone(), applied, workers);
+        let mut this = Self { addresses, control, stopper, threads: Vec::new() };
+        let (alive, ended) = mpsc::channel(1);
+        let task = control::Task { core: core.clone(), to_apply, ended };
+        this.spawn("control", move |runtime| runtime.block_on(control::run(task, monitor)))?;
+        for (index, (sockets, orders)) in sockets.into_iter().zip(heard).enumerate() {
+            let duty = worker::Duty {
+                core: core.clone(),
+                index,
+                sockets,
+                orders,
+                settled: settled.clone(),
+                stopping: stopping.clone(),
+                connections,
+                _alive: alive.clone(),
+            };
+            this.spawn(&format!("worker-{index}"), move |runtime| runtime.block_on(worker::run(duty)))?;
+        }
+        Ok(this)
+    }
+
+    /// Runs `work` on a thread with a runtime of its own.
+    fn spawn(
+        &mut self,
+        name: &str,
+        work: impl FnOnce(tokio::runtime::LocalRuntime) + Send + 'static,
+    ) -> Result<(), StartError> {
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        let run = move || match tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default()) {
+            Ok(runtime) => {
+                // Fails only if the starter has given up.
+                let _ = ready.send(Ok(()));
+                work(runtime);
+            }
+            Err(error) => drop(ready.send(Err(error))),
+        };
+        let thread = thread::Builder::new().name(name.into()).spawn(run).map_err(StartError::Thread)?;
+        self.threads.push(thread);
+        match is_ready.recv() {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(StartError::Thread(error)),
+            Err(_) => Err(StartError::Thread(io::Error::other("a thread ended at its start"))),
+        }
+    }
+
+    /// The addresses listened on, in the order of the configuration, with the ports that were taken for 0.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The way to look at and change a running proxy.
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+
+    /// Begins to stop. Stopping can be made faster, not undone.
+    pub fn stop(&self, stop: Stop) {
+        self.stopper.stop(stop);
+    }
+
+    /// A handle that stops the proxy while another thread waits for it.
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Waits until all threads have ended, which they do after [`Self::stop`].
+    pub fn wait(mut self) {
+        for thread in self.threads.drain(..) {
+            // A panic was reported when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop(Stop::Now);
+    }
+}

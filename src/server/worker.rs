@@ -1,0 +1,186 @@
+//! One worker: accepts on its own sockets, watches over its connections, and stops when told.
+
+use std::cell::Cell;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+use super::connection::{self, Connections};
+use super::stop::{Schedule, Stop};
+use crate::proxy::{Core, Order, Worker};
+use crate::transport::exchange::Phase;
+use crate::watch::{Call, SWEEP};
+
+/// What a worker is given.
+#[derive(Debug)]
+pub(super) struct Duty {
+    pub(super) core: Arc<Core>,
+    pub(super) index: usize,
+    pub(super) sockets: Vec<std::net::TcpListener>,
+    pub(super) orders: mpsc::Receiver<Order>,
+    pub(super) settled: watch::Receiver<bool>,
+    pub(super) stopping: watch::Receiver<Stop>,
+    /// Client connections the process may have.
+    pub(super) connections: usize,
+    /// Dropped when the worker ends.
+    pub(super) _alive: mpsc::Sender<()>,
+}
+
+/// What the tasks of one worker share.
+#[derive(Debug)]
+pub(super) struct Station {
+    pub(super) worker: Rc<Worker>,
+    pub(super) connections: Rc<Connections>,
+    limit: usize,
+    /// A place has become free.
+    freed: Notify,
+    accepting: Cell<bool>,
+}
+
+/// After an accept failed, or found no place.
+const BACK_OFF: Duration = Duration::from_millis(50);
+
+/// Works until told to stop, and then until all is finished or time is up.
+pub(super) async fn run(mut duty: Duty) {
+    let station = Rc::new(Station {
+        worker: Worker::new(duty.index, duty.core.clone()),
+        connections: Connections::new(),
+        limit: duty.connections,
+        freed: Notify::new(),
+        accepting: Cell::new(true),
+    });
+    tokio::select! {
+        _ = duty.settled.wait_for(|settled| *settled) => {}
+        _ = duty.stopping.wait_for(|stop| *stop > Stop::No) => {}
+    }
+    let listeners: Vec<_> = duty.sockets.drain(..).filter_map(|socket| listen(&station, socket)).collect();
+    let watching = tokio::task::spawn_local(watch_over(station.clone()));
+    let stop = obey(&station, &mut duty).await;
+    station.accepting.set(false);
+    listeners.iter().for_each(tokio::task::JoinHandle::abort);
+    if stop == Stop::Graceful {
+        finish(&station, &mut duty).await;
+    }
+    watching.abort();
+}
+
+fn listen(station: &Rc<Station>, socket: std::net::TcpListener) -> Option<tokio::task::JoinHandle<()>> {
+    match TcpListener::from_std(socket) {
+        Ok(listener) => Some(tokio::task::spawn_local(accept(station.clone(), listener))),
+        Err(error) => {
+            tracing::error!(%error, "a listening socket cannot be used");
+            None
+        }
+    }
+}
+
+/// Accepts for ever. An error is no reason to spin, nor to stop.
+async fn accept(station: Rc<Station>, listener: TcpListener) {
+    loop {
+        station.wait_for_place().await;
+        match listener.accept().await {
+            Ok((stream, peer)) => station.serve(stream, peer),
+            Err(error) if is_of_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "accept failed");
+                sleep(BACK_OFF).await;
+            }
+        }
+    }
+}
+
+/// Whether an accept failed because of the connection, which is gone, and not because of us.
+fn is_of_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+impl Station {
+    /// At the limit, connections wait in the kernel's queue, as they would in any other.
+    async fn wait_for_place(&self) {
+        while self.worker.core.connections.load(Ordering::Relaxed) >= self.limit {
+            tokio::select! {
+                () = self.freed.notified() => {}
+                () = sleep(BACK_OFF) => {}
+            }
+        }
+    }
+
+    fn serve(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr) {
+        let place = Place::take(self.clone());
+        tokio::task::spawn_local(connection::serve(place, stream, peer));
+    }
+}
+
+/// One of the connections the process may have; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Place(pub(super) Rc<Station>);
+
+impl Place {
+    fn take(station: Rc<Station>) -> Self {
+        station.worker.core.connections.fetch_add(1, Ordering::Relaxed);
+        Self(station)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.worker.core.connections.fetch_sub(1, Ordering::Relaxed);
+        self.0.freed.notify_one();
+    }
+}
+
+/// Sweeps at a steady pace.
+async fn watch_over(station: Rc<Station>) {
+    let mut ticks = interval(SWEEP);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let current = station.worker.current();
+        station.worker.sweep();
+        station.connections.sweep(&current.snapshot.limits, station.worker.clock.now());
+    }
+}
+
+/// Carries out orders until told to stop.
+async fn obey(station: &Station, duty: &mut Duty) -> Stop {
+    loop {
+        tokio::select! {
+            order = duty.orders.recv() => match order {
+                Some(order) => station.worker.obey(order),
+                None => return Stop::Now,
+            },
+            stop = duty.stopping.wait_for(|stop| *stop > Stop::No) => return stop.map_or(Stop::Now, |stop| *stop),
+        }
+    }
+}
+
+/// Lets what runs finish; tunnels are closed near the end, each key's together.
+async fn finish(station: &Station, duty: &mut Duty) {
+    let begun = Instant::now();
+    let schedule = Schedule::new(station.worker.current().snapshot.shutdown_timeout);
+    station.connections.finish();
+    let mut ticks = interval(SWEEP / 5);
+    while begun.elapsed() < schedule.end && !(station.connections.is_empty() && station.worker.exchanges.is_empty()) {
+        tokio::select! {
+            _ = ticks.tick() => close_due_tunnels(station, &schedule, begun.elapsed()),
+            Some(order) = duty.orders.recv() => station.worker.obey(order),
+            _ = duty.stopping.wait_for(|stop| *stop == Stop::Now) => return,
+        }
+    }
+}
+
+fn close_due_tunnels(station: &Station, schedule: &Schedule, elapsed: Duration) {
+    station.worker.exchanges.each(|exchange, phase, tag| {
+        if phase == Phase::Tunnel && schedule.is_due(tag.map_or(0, |tag| tag.key), elapsed) {
+            exchange.call(Call::Stopping);
+        }
+    });
+}

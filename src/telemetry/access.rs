@@ -1,0 +1,111 @@
+//! The access log: one line per request, written when its response or tunnel has ended.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::{Method, StatusCode};
+
+use crate::clock::Now;
+use crate::config::{PathTemplate, Segment};
+
+/// What is said about one request. Session keys appear as a hash only.
+#[derive(Debug)]
+pub struct Record {
+    /// When its head was read.
+    pub start: Now,
+    /// Who asked.
+    pub client: IpAddr,
+    /// How.
+    pub method: Method,
+    /// For which host.
+    pub host: String,
+    /// The path, without its query and with a key in it replaced by its name.
+    pub path: String,
+    /// The pool of its route.
+    pub pool: Option<Arc<str>>,
+    /// The backend that answered, or was the last tried.
+    pub backend: Option<Arc<str>>,
+    /// Why that backend.
+    pub affinity: Option<&'static str>,
+    /// Where the session key was found.
+    pub key_source: Option<String>,
+    /// A hash of the session key that is the same as long as the process runs.
+    pub key: Option<u64>,
+    /// The answer.
+    pub status: StatusCode,
+    /// When the response head was there.
+    pub head: Option<Now>,
+    /// Octets of the request body or from the client of a tunnel.
+    pub received: u64,
+    /// Octets of the response body or to the client of a tunnel.
+    pub sent: u64,
+    /// What went wrong, or how a tunnel ended.
+    pub error: Option<String>,
+    /// The `X-Request-Id`.
+    pub id: String,
+}
+
+impl Record {
+    /// Writes the line.
+    pub fn write(&self, now: Now) {
+        let millis = |from: Now, to: Now| to.since(from).as_micros() as f64 / 1000.0;
+        tracing::info!(
+            target: "access",
+            client = %self.client,
+            method = %self.method,
+            host = self.host,
+            path = self.path,
+            status = self.status.as_u16(),
+            pool = self.pool.as_deref(),
+            backend = self.backend.as_deref(),
+            affinity = self.affinity,
+            key_source = self.key_source.as_deref(),
+            key = self.key.map(|key| format!("{key:016x}")),
+            received = self.received,
+            sent = self.sent,
+            head_ms = self.head.map(|head| millis(self.start, head)),
+            total_ms = millis(self.start, now),
+            error = self.error.as_deref(),
+            id = self.id,
+        );
+    }
+}
+
+/// A path in which the segment that is the session key is shown as `{name}`.
+#[derive(Debug)]
+pub struct Redacted<'a> {
+    /// The path of a request.
+    pub path: &'a str,
+    /// The template that took the key from it, if one did.
+    pub template: Option<&'a PathTemplate>,
+}
+
+impl fmt::Display for Redacted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(template) = self.template else { return f.write_str(self.path) };
+        let mut wanted = template.segments.iter();
+        for segment in self.path.strip_prefix('/').unwrap_or(self.path).split('/') {
+            match wanted.next() {
+                Some(Segment::Capture(name)) => write!(f, "/{{{name}}}")?,
+                _ => write!(f, "/{segment}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_in_the_path_is_not_written() {
+        let template = PathTemplate {
+            segments: vec![Segment::Literal("game".into()), Segment::Capture("room".into())],
+        };
+        let shown = |template| Redacted { path: "/game/secret/watch", template }.to_string();
+        assert_eq!(shown(Some(&template)), "/game/{room}/watch");
+        assert_eq!(shown(None), "/game/secret/watch");
+    }
+}

@@ -1,0 +1,173 @@
+//! The exchanges of one worker: requests on their way and open tunnels, with their deadlines, findable by session key.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use hashbrown::HashTable;
+
+use crate::clock::Now;
+use crate::watch::{Call, Slot, Ticket, Watch};
+
+/// What an exchange waits for, and so what it means when it is overdue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// The backend, for the response head.
+    Head,
+    /// The client, for more of the request body.
+    RequestBody,
+    /// Either side, for more of the response body to move.
+    ResponseBody,
+    /// Either side of a tunnel.
+    Tunnel,
+}
+
+/// One exchange as its worker's watch knows it.
+#[derive(Debug)]
+pub struct Exchange {
+    phase: Cell<Phase>,
+    key: Cell<Option<Tag>>,
+    fault: Cell<Option<Fault>>,
+}
+
+/// What the client did wrong while its request was on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Its body is longer than allowed.
+    TooLong,
+    /// Its body broke off, or is not well formed.
+    Broken,
+}
+
+/// A session key, in words that mean the same on every worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tag {
+    /// Fingerprint in the pool's table, mixed with the pool's identity.
+    pub key: u64,
+    /// The epoch it was taken under.
+    pub epoch: u64,
+}
+
+/// All exchanges of one worker.
+#[derive(Debug)]
+pub struct Exchanges {
+    watch: Rc<Watch<Exchange>>,
+    /// Places of those with a key, by the key; several may have the same.
+    by_key: RefCell<HashTable<(u64, usize)>>,
+}
+
+/// Membership of one exchange; ends when dropped.
+#[derive(Debug)]
+pub struct Membership {
+    ticket: Ticket<Exchange>,
+    all: Rc<Exchanges>,
+}
+
+impl Exchanges {
+    /// None yet.
+    pub fn new() -> Rc<Self> {
+        Rc::new(Self { watch: Watch::new(), by_key: RefCell::new(HashTable::new()) })
+    }
+
+    /// Begins an exchange.
+    pub fn begin(self: &Rc<Self>) -> Membership {
+        let exchange = Exchange { phase: Cell::new(Phase::Head), key: Cell::new(None), fault: Cell::new(None) };
+        Membership { ticket: self.watch.enter(exchange), all: self.clone() }
+    }
+
+    /// Calls all that are overdue.
+    pub fn sweep(&self, now: Now) {
+        self.watch.sweep(now);
+    }
+
+    /// Calls all exchanges of a key that were begun under an epoch before `epoch`. Returns how many.
+    pub fn call_key(&self, key: u64, epoch: u64, call: Call) -> usize {
+        let mut called = 0;
+        let places: Vec<usize> = self.by_key.borrow().iter_hash(key).filter(|p| p.0 == key).map(|p| p.1).collect();
+        for place in places {
+            self.watch.visit(place, |slot| {
+                if slot.data.key.get().is_some_and(|tag| tag.epoch <= epoch) {
+                    slot.call(call);
+                    called += 1;
+                }
+            });
+        }
+        called
+    }
+
+    /// Visits every exchange with what it waits for and its key.
+    pub fn each(&self, mut visit: impl FnMut(&Slot<Exchange>, Phase, Option<Tag>)) {
+        self.watch.each(|slot| visit(slot, slot.data.phase.get(), slot.data.key.get()));
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.watch.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.watch.is_empty()
+    }
+}
+
+impl Membership {
+    /// Sets what is waited for, and until when.
+    pub fn wait_for(&self, phase: Phase, deadline: Now) {
+        self.ticket.with(|slot| {
+            slot.data.phase.set(phase);
+            slot.set_deadline(deadline);
+        });
+    }
+
+    /// What is waited for.
+    pub fn phase(&self) -> Phase {
+        self.ticket.with(|slot| slot.data.phase.get())
+    }
+
+    /// What the client did wrong, if anything.
+    pub fn fault(&self) -> Option<Fault> {
+        self.ticket.with(|slot| slot.data.fault.get())
+    }
+
+    /// Notes what the client did wrong.
+    pub fn set_fault(&self, fault: Fault) {
+        self.ticket.with(|slot| slot.data.fault.set(Some(fault)));
+    }
+
+    /// Makes the exchange findable by its key.
+    pub fn set_key(&self, tag: Tag) {
+        self.forget_key();
+        self.ticket.with(|slot| slot.data.key.set(Some(tag)));
+        self.all.by_key.borrow_mut().insert_unique(tag.key, (tag.key, self.ticket.id()), |place| place.0);
+    }
+
+    fn forget_key(&self) {
+        let Some(tag) = self.ticket.with(|slot| slot.data.key.take()) else { return };
+        let place = (tag.key, self.ticket.id());
+        if let Ok(found) = self.all.by_key.borrow_mut().find_entry(tag.key, |p| *p == place) {
+            found.remove();
+        }
+    }
+
+    /// Hears a call; without one, the task of `cx` is woken by the next.
+    pub fn hear(&self, cx: &Context<'_>) -> Option<Call> {
+        self.ticket.hear(cx)
+    }
+
+    /// Completes with `future`, or with the call that comes before.
+    pub async fn unless_called<F: Future>(&self, future: F) -> Result<F::Output, Call> {
+        let mut future = std::pin::pin!(future);
+        std::future::poll_fn(|cx| match self.hear(cx) {
+            Some(call) => Poll::Ready(Err(call)),
+            None => future.as_mut().poll(cx).map(Ok),
+        })
+        .await
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.forget_key();
+    }
+}
