@@ -185,7 +185,7 @@ impl SessionTable {
             return Lesson::Known;
         }
         if entry.live() == 0 && gone(entry.owner) {
-            self.give(&mut shard, key, owner, now);
+            self.give(&mut shard, key, owner, 0, now);
             return Lesson::Learned;
         }
         self.violations.fetch_add(1, Ordering::Relaxed);
@@ -204,13 +204,13 @@ impl SessionTable {
             entry.set_moving(true);
             return Claim::Moving(shard.arrival(key.0));
         }
-        let binding = self.give(&mut shard, key, owner, now);
+        let binding = self.give(&mut shard, key, owner, 1, now);
         let arrived = shard.arrived(key.0);
         drop(shard);
         if let Some(arrived) = arrived {
             arrived.notify_waiters();
         }
-        binding.map_or(Claim::Full, Claim::Held)
+        binding.map_or(Claim::Changed, Claim::Held)
     }
 
     /// Ends a session. What is live of it stays counted nowhere; its key is unknown from now on.
@@ -280,8 +280,8 @@ impl SessionTable {
         Some(shard.insert(entry, live))
     }
 
-    fn give(&self, shard: &mut Shard, key: Fingerprint, owner: u32, now: Now) -> Option<Binding> {
-        let (former, binding) = shard.give(key.0, owner, now)?;
+    fn give(&self, shard: &mut Shard, key: Fingerprint, owner: u32, live: u32, now: Now) -> Option<Binding> {
+        let (former, binding) = shard.give(key.0, owner, live, now)?;
         self.count(former, -1);
         self.count(owner, 1);
         Some(binding)

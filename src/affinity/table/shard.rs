@@ -81,12 +81,12 @@ impl Shard {
         Some(found.remove().0)
     }
 
-    /// Gives a key to another owner under a new epoch; returns the former owner too.
-    pub(super) fn give(&mut self, key: u64, owner: u32, now: Now) -> Option<(u32, Binding)> {
+    /// Gives a key to another owner under a new epoch, with so much of it live there; returns the former owner too.
+    pub(super) fn give(&mut self, key: u64, owner: u32, live: u32, now: Now) -> Option<(u32, Binding)> {
         let epoch = self.next_epoch(now.micros());
         let entry = self.entries.find_mut(mix(key), |e| e.fingerprint == key)?;
         let former = entry.owner;
-        entry.give(owner, epoch, now);
+        entry.give(owner, epoch, live, now);
         Some((former, entry.binding()))
     }
 

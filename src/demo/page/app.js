@@ -107,7 +107,8 @@ let asked = 0;
 async function askWhy() {
   const turn = ++asked;
   const { ok, body } = await call(`/demo/explain?path=/game/${room}`);
-  if (!ok || turn !== asked) return;
+  if (turn !== asked) return;
+  if (!ok) return setTimeout(() => turn === asked && askWhy(), 1_000);
   const facts = [
     ['pool', body.pool],
     ['reason', REASONS[body.reason] ?? body.reason],

@@ -4,7 +4,10 @@ import { $, badge, el } from './dom.js';
 import { Connection } from './net.js';
 
 const KEPT = 10;
-const BIRDS = ['Wren', 'Robin', 'Swift', 'Jay', 'Finch', 'Heron', 'Plover', 'Martin', 'Lark', 'Dunlin'];
+const BIRDS = [
+  'Wren', 'Robin', 'Swift', 'Jay', 'Finch', 'Heron', 'Plover', 'Martin', 'Lark', 'Dunlin', 'Crane', 'Siskin', 'Teal',
+  'Linnet', 'Osprey', 'Merlin', 'Kite', 'Egret', 'Avocet', 'Curlew', 'Tern', 'Gannet', 'Pipit', 'Starling',
+];
 
 export class Chat extends EventTarget {
   #connection; #backend = null; #members = 0;

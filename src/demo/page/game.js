@@ -126,7 +126,7 @@ export class Game extends EventTarget {
       el('span', { class: 'who', text: this.#who(side) }),
       el('span', { class: 'remark', text: this.#remark(side) }),
       this.#sit(side),
-      el('span', { class: 'acts' }, ...actions.map(([text, message]) =>
+      actions.length === 0 ? null : el('span', { class: 'acts' }, ...actions.map(([text, message]) =>
         el('button', { class: 'quiet', text, onclick: () => this.#connection.send(message) }))),
     ]);
   }
@@ -155,7 +155,7 @@ export class Game extends EventTarget {
     if (you !== 'spectator' || seats[side].present) return null;
     return el('button', {
       class: 'quiet',
-      text: `Sit here`,
+      text: 'Sit here',
       onclick: () => this.#connection.send({ type: 'sit', seat: side }),
     });
   }

@@ -24,10 +24,11 @@ export class Connection {
   }
 
   /** Leaves the present socket, if any, and dials at once or after `wait` milliseconds. */
-  redial(wait = 0) {
+  redial(wait = 0, meanwhile = 'dialling') {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#drop();
+    this.#tell(meanwhile);
     if (wait > 0) this.#timer = setTimeout(() => this.redial(), wait);
     else this.#dial();
   }
@@ -42,7 +43,6 @@ export class Connection {
   }
 
   #dial() {
-    this.#tell('dialling');
     const url = new URL(this.#target(), location.href);
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
     const socket = new WebSocket(url);
@@ -66,8 +66,7 @@ export class Connection {
     if (socket !== this.#socket) return;
     const longest = Math.min(LONGEST_WAIT, FIRST_WAIT * 1.7 ** this.#failures);
     this.#failures += 1;
-    this.#tell('waiting');
-    this.redial(longest * (0.5 + Math.random() / 2));
+    this.redial(longest * (0.5 + Math.random() / 2), 'waiting');
   }
 }
 
