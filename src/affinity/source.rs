@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use http::{HeaderMap, header};
+use memchr::memchr;
 use percent_encoding::percent_decode;
 
 use super::Facts;
@@ -28,10 +29,15 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
 }
 
 fn cookie_in<'a>(field: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    field.split(|&b| b == b';').find_map(|pair| {
-        let value = pair.trim_ascii_start().strip_prefix(name)?.strip_prefix(b"=")?;
-        Some(unquoted(value.trim_ascii()))
-    })
+    let mut rest = field;
+    loop {
+        let end = memchr(b';', rest).unwrap_or(rest.len());
+        let pair = rest[..end].trim_ascii_start();
+        if let Some(value) = pair.strip_prefix(name).and_then(|pair| pair.strip_prefix(b"=")) {
+            return Some(unquoted(value.trim_ascii()));
+        }
+        rest = rest.get(end + 1..)?;
+    }
 }
 
 /// A cookie's value without the quotes that may surround it.

@@ -72,11 +72,15 @@ impl Forward {
         self.current.pool(self.plan.pool)
     }
 
-    /// Carries the request through to a response.
-    pub(super) async fn run(mut self, asked: Asked) -> Response<Body> {
+    /// Makes the request that will be sent.
+    pub(super) fn prepare(&self, asked: Asked) -> Outbound {
         let limits = &self.current.snapshot.limits;
-        let Outbound { mut request, upgrade, mut reply } =
-            outbound::prepare(asked, &self.membership, self.pool(), limits, self.worker.clock);
+        outbound::prepare(asked, &self.membership, self.pool(), limits, self.worker.clock)
+    }
+
+    /// Carries the request through to a response.
+    pub(super) async fn run(mut self, outbound: Outbound) -> Response<Body> {
+        let Outbound { mut request, upgrade, mut reply } = outbound;
         for _ in 0..ROUNDS {
             let Reached { decision, lease, mut finish } = match self.reach().await {
                 Ok(reached) => reached,
@@ -123,7 +127,7 @@ impl Forward {
                 }
                 Commit::Moving(arrival) => {
                     self.put_back(finish);
-                    self.force = self.wait_for_move(&decision, &arrival).await?;
+                    self.force = Box::pin(self.wait_for_move(&decision, &arrival)).await?;
                 }
             }
         }
@@ -151,7 +155,8 @@ impl Forward {
         finish.links.put(finish.link, self.worker.clock.now().after(self.pool().timeouts.keep_alive));
     }
 
-    /// An idle connection to the backend, or a new one.
+    /// An idle connection to the backend, or a new one. What happens only without an idle one is boxed, so that the
+    /// future of every other request stays small.
     async fn connect(&mut self, decision: &Decision) -> Result<(Link, Rc<Links>), Next> {
         let view = self.current.view(self.plan.pool);
         let state = &self.pool().backends[decision.backend as usize].state;
@@ -162,7 +167,7 @@ impl Forward {
                 if let Some(link) = links.take() {
                     return Ok((link, links));
                 }
-                dial(address, self.pool().timeouts.connect).await.map(|link| (link, links))
+                Box::pin(dial(address, self.pool().timeouts.connect)).await.map(|link| (link, links))
             }
         };
         match dialed {
@@ -172,7 +177,7 @@ impl Forward {
                 }
                 Ok(connected)
             }
-            Err(error) => Err(self.not_connected(decision, &error).await),
+            Err(error) => Err(Box::pin(self.not_connected(decision, &error)).await),
         }
     }
 

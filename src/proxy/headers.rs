@@ -12,26 +12,55 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) const X_SESSION_EPOCH: HeaderName = HeaderName::from_static("x-session-epoch");
 
-/// Removes the fields that belong to one hop (RFC 9110 §7.6.1): the known ones, and those `Connection` names, save for
-/// fields that must reach the other side whatever it says.
-pub(super) fn strip(headers: &mut HeaderMap) {
-    let connection: Vec<HeaderValue> = headers.get_all(header::CONNECTION).iter().cloned().collect();
-    connection.iter().for_each(|named| strip_named(headers, named));
-    let mut found = [const { None }; HOP_BY_HOP];
-    let mut count = 0;
-    for name in headers.keys() {
-        if is_hop_by_hop(name.as_str()) {
-            found[count] = Some(name.clone());
-            count += 1;
+/// Which fields of interest a message has, found in one pass. Most have none, and then there is nothing more to do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// How many `Host` fields there are.
+    pub(super) hosts: usize,
+    pub(super) transfer_encoding: bool,
+    pub(super) upgrade: bool,
+    pub(super) expect: bool,
+    pub(super) request_id: bool,
+    /// Any of `X-Forwarded-For`, `-Proto` and `-Host`.
+    forwarded: bool,
+    /// Any field that belongs to one hop.
+    hop: bool,
+}
+
+impl Seen {
+    pub(super) fn look(headers: &HeaderMap) -> Self {
+        let mut seen = Self { hosts: headers.get_all(header::HOST).iter().count(), ..Self::default() };
+        for name in headers.keys() {
+            match name.as_str() {
+                "expect" => seen.expect = true,
+                "x-request-id" => seen.request_id = true,
+                "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" => seen.forwarded = true,
+                name if is_hop_by_hop(name) => {
+                    seen.hop = true;
+                    seen.transfer_encoding |= name == "transfer-encoding";
+                    seen.upgrade |= name == "upgrade";
+                }
+                _ => {}
+            }
         }
-    }
-    for name in found.into_iter().flatten() {
-        headers.remove(name);
+        seen
     }
 }
 
-/// How many names [`is_hop_by_hop`] knows; keys of a map are distinct, so no more can be found.
-const HOP_BY_HOP: usize = 11;
+/// Removes the fields that belong to one hop (RFC 9110 §7.6.1): the known ones, and those `Connection` names, save for
+/// fields that must reach the other side whatever it says.
+pub(super) fn strip(headers: &mut HeaderMap, seen: Seen) {
+    if !seen.hop {
+        return;
+    }
+    let connection: Vec<HeaderValue> = headers.get_all(header::CONNECTION).iter().cloned().collect();
+    connection.iter().for_each(|named| strip_named(headers, named));
+    let hop_by_hop: Vec<HeaderName> =
+        headers.keys().filter(|name| is_hop_by_hop(name.as_str())).cloned().collect();
+    for name in hop_by_hop {
+        headers.remove(name);
+    }
+}
 
 /// `X-Session-Epoch` is among them: it is the proxy's to say.
 fn is_hop_by_hop(name: &str) -> bool {
@@ -70,22 +99,26 @@ fn is_protected(name: &str) -> bool {
 }
 
 /// Tells the backend of the client: from a trusted peer what it says is kept and extended, from others replaced.
-pub(super) fn forwarded(headers: &mut HeaderMap, client: &Client, trusted: bool) {
-    if trusted {
+pub(super) fn forwarded(headers: &mut HeaderMap, client: &Client, trusted: bool, seen: Seen) {
+    let host = headers.get(header::HOST).cloned();
+    if trusted && seen.forwarded {
         append_address(headers, client.ip);
-        headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
-    } else {
-        headers.insert(X_FORWARDED_FOR, client.ip_value.clone());
-        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
-    }
-    if let Some(host) = headers.get(header::HOST).cloned() {
-        match headers.entry(X_FORWARDED_HOST) {
-            header::Entry::Occupied(_) if trusted => {}
-            header::Entry::Occupied(mut told) => drop(told.insert(host)),
-            header::Entry::Vacant(untold) => drop(untold.insert(host)),
+        headers.entry(X_FORWARDED_PROTO).or_insert(HTTP);
+        if let Some(host) = host {
+            headers.entry(X_FORWARDED_HOST).or_insert(host);
         }
+        return;
+    }
+    headers.insert(X_FORWARDED_FOR, client.ip_value.clone());
+    headers.insert(X_FORWARDED_PROTO, HTTP);
+    match host {
+        Some(host) => drop(headers.insert(X_FORWARDED_HOST, host)),
+        None if seen.forwarded => drop(headers.remove(X_FORWARDED_HOST)),
+        None => {}
     }
 }
+
+const HTTP: HeaderValue = HeaderValue::from_static("http");
 
 fn append_address(headers: &mut HeaderMap, ip: IpAddr) {
     let known = headers.get_all(X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
@@ -112,7 +145,8 @@ mod tests {
         for (name, value) in fields {
             headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        strip(&mut headers);
+        let seen = Seen::look(&headers);
+        strip(&mut headers, seen);
         headers.iter().map(|(name, value)| format!("{name}={}", value.to_str().expect("text"))).collect()
     }
 

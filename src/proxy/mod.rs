@@ -24,9 +24,13 @@ mod tunnel;
 mod upgrade;
 mod worker;
 
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
-use http::{Request, Response};
+use http::Request;
 use hyper::body::Incoming;
 
 use crate::affinity;
@@ -44,14 +48,53 @@ use request::Asked;
 use worker::Current;
 
 /// Answers one request. Never fails: what goes wrong becomes a response.
-pub(crate) async fn handle(worker: Rc<Worker>, client: Rc<Client>, request: Request<Incoming>) -> Response<Body> {
+///
+/// All that needs no waiting is done at once; only what waits for a backend is a future, and that is boxed: hyper keeps
+/// room for a future as long as the connection lives, and most of that time there is no request.
+pub(crate) fn handle(worker: &Rc<Worker>, client: &Rc<Client>, request: Request<Incoming>) -> Answer {
     let current = worker.current();
-    let mut asked = Asked::new(request, &worker, &current, &client);
-    let response = match asked.check(&current.snapshot.limits).and_then(|()| plan(&current, &mut asked)) {
-        Ok(plan) => Forward::new(worker, current, plan).run(asked).await,
-        Err(error) => asked.into_reply().fail(&error, &worker),
-    };
-    response.map(|body| body.to(client))
+    let mut asked = Asked::new(request, worker, &current, client);
+    match asked.check(&current.snapshot.limits).and_then(|()| plan(&current, &mut asked)) {
+        Ok(plan) => {
+            let forward = Forward::new(worker.clone(), current, plan);
+            let outbound = forward.prepare(asked);
+            Answer::awaited(client, async move { forward.run(outbound).await })
+        }
+        Err(error) => Answer::ready(client, asked.into_reply().fail(&error, worker)),
+    }
+}
+
+/// The answer to a request, as soon as there is one.
+pub(crate) struct Answer {
+    client: Rc<Client>,
+    response: Response,
+}
+
+enum Response {
+    Ready(Option<http::Response<Body>>),
+    Awaited(Pin<Box<dyn Future<Output = http::Response<Body>>>>),
+}
+
+impl Answer {
+    fn ready(client: &Rc<Client>, response: http::Response<Body>) -> Self {
+        Self { client: client.clone(), response: Response::Ready(Some(response)) }
+    }
+
+    fn awaited(client: &Rc<Client>, response: impl Future<Output = http::Response<Body>> + 'static) -> Self {
+        Self { client: client.clone(), response: Response::Awaited(Box::pin(response)) }
+    }
+}
+
+impl Future for Answer {
+    type Output = Result<http::Response<Body>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let response = match &mut self.response {
+            Response::Ready(response) => response.take().map_or(Poll::Pending, Poll::Ready),
+            Response::Awaited(response) => response.as_mut().poll(cx),
+        };
+        response.map(|response| Ok(response.map(|body| body.to(self.client.clone()))))
+    }
 }
 
 /// What is known of a request before a backend is chosen.

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use http::request::Parts;
 use http::{Extensions, HeaderValue, Request, Version, header};
 use hyper::body::Body as _;
 use hyper::upgrade::OnUpgrade;
@@ -32,18 +31,21 @@ pub(super) fn prepare(
     limits: &Limits,
     clock: Clock,
 ) -> Outbound {
-    let Asked { mut parts, body, client, trusted, record, .. } = asked;
+    let Asked { mut parts, body, client, trusted, seen, record, .. } = asked;
     let reply = Reply { accept: parts.headers.get(header::ACCEPT).cloned(), record };
-    let upgrade = take_upgrade(&mut parts, body.is_end_stream());
-    headers::strip(&mut parts.headers);
-    headers::forwarded(&mut parts.headers, &client, trusted);
+    let asked_upgrade = seen.upgrade && body.is_end_stream() && upgrade::is_asked(&parts);
+    let upgrade = parts.extensions.remove::<OnUpgrade>().filter(|_| asked_upgrade);
+    headers::strip(&mut parts.headers, seen);
+    headers::forwarded(&mut parts.headers, &client, trusted, seen);
     if upgrade.is_some() {
         upgrade::ask(&mut parts.headers);
     }
     parts.version = Version::HTTP_11;
     parts.extensions = Extensions::new();
     // Where the target has no host the field is sent empty (RFC 9112 §3.2).
-    parts.headers.entry(header::HOST).or_insert(HeaderValue::from_static(""));
+    if seen.hosts == 0 {
+        parts.headers.insert(header::HOST, HeaderValue::from_static(""));
+    }
     if body.is_end_stream() {
         return Outbound { request: Request::from_parts(parts, Outgoing::empty()), upgrade, reply };
     }
@@ -52,18 +54,10 @@ pub(super) fn prepare(
         parts.headers.remove(header::CONTENT_LENGTH);
         parts.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    let expects = parts.headers.contains_key(header::EXPECT);
     let mut request = Request::from_parts(parts, Outgoing::empty());
-    let gate = expects.then(|| Gate::before(&mut request));
+    let gate = seen.expect.then(|| Gate::before(&mut request));
     let pace =
         Pace { exchange: exchange.clone(), client: limits.body_timeout, backend: pool.timeouts.response, clock };
     *request.body_mut() = Outgoing::stream(body, limits.body_bytes, pace, gate);
     Outbound { request, upgrade, reply }
-}
-
-/// The client's end of the tunnel, if the request asks for one of a kind that is offered. Any other `Upgrade` is
-/// ignored, as a server may (RFC 9110 §7.8).
-fn take_upgrade(parts: &mut Parts, bodiless: bool) -> Option<OnUpgrade> {
-    let asked = bodiless && upgrade::is_asked(parts);
-    parts.extensions.remove::<OnUpgrade>().filter(|_| asked)
 }

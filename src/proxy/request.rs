@@ -13,10 +13,11 @@ use hyper::body::{Body as _, Incoming};
 
 use super::client::forwarded_for;
 use super::error::{Accept, Error};
-use super::headers::X_REQUEST_ID;
+use super::headers::{Seen, X_REQUEST_ID};
 use super::worker::Current;
 use super::{Body, Client, Worker};
 use crate::affinity::Facts;
+use crate::balance::Draw;
 use crate::clock::Now;
 use crate::config::{KeySource, Limits};
 use crate::stable_hash;
@@ -33,6 +34,7 @@ pub(super) struct Asked {
     pub(super) client_ip: IpAddr,
     /// Whether the peer's word about others is believed.
     pub(super) trusted: bool,
+    pub(super) seen: Seen,
     /// For the access log, when there is one.
     pub(super) record: Option<Box<Record>>,
 }
@@ -64,13 +66,14 @@ impl Asked {
         let networks = &current.snapshot.trusted_proxies;
         let trusted = client.is_trusted(networks);
         let client_ip = if trusted { forwarded_for(client.ip, &parts.headers, networks) } else { client.ip };
-        if !parts.headers.contains_key(X_REQUEST_ID) {
-            parts.headers.insert(X_REQUEST_ID, new_id(worker));
+        let seen = Seen::look(&parts.headers);
+        if !seen.request_id {
+            parts.headers.insert(X_REQUEST_ID, new_id(&worker.draw));
         }
-        let start = worker.clock.now();
-        let record = current.snapshot.access_log.then(|| Box::new(new_record(&parts, client_ip, start)));
+        let start = || worker.clock.now();
+        let record = current.snapshot.access_log.then(|| Box::new(new_record(&parts, client_ip, start())));
         let client = client.clone();
-        Self { parts, body, host: String::new(), client, client_ip, trusted, record }
+        Self { parts, body, host: String::new(), client, client_ip, trusted, seen, record }
     }
 
     /// Checks the request and brings its target into origin form. On success [`Self::host`] is known.
@@ -78,7 +81,9 @@ impl Asked {
         if self.parts.method == Method::CONNECT {
             return Err(Error::ConnectMethod);
         }
-        check_coding(&self.parts.headers)?;
+        if self.seen.transfer_encoding {
+            check_coding(&self.parts.headers)?;
+        }
         if limits.body_bytes > 0 && self.body.size_hint().lower() > limits.body_bytes {
             return Err(Error::BodyTooLong);
         }
@@ -102,6 +107,7 @@ impl Asked {
             }
             let host = HeaderValue::from_str(authority.as_str());
             self.parts.headers.insert(header::HOST, host.map_err(|_| Error::BadRequest("the host is not valid"))?);
+            self.seen.hosts = 1;
             let target = uri.path_and_query().cloned();
             self.parts.uri = target.map_or_else(|| Uri::from_static("/"), Uri::from);
         }
@@ -114,14 +120,11 @@ impl Asked {
 
     /// The one `Host` there must be (RFC 9112 §3.2). HTTP/1.0 clients may leave it out.
     fn named_host(&self) -> Result<String, Error> {
-        let mut fields = self.parts.headers.get_all(header::HOST).iter();
-        match (fields.next(), fields.next()) {
-            (Some(field), None) => {
-                host_name(field.as_bytes()).ok_or(Error::BadRequest("the host is not valid"))
-            }
+        match (self.parts.headers.get(header::HOST), self.seen.hosts) {
+            (Some(field), 0 | 1) => host_name(field.as_bytes()).ok_or(Error::BadRequest("the host is not valid")),
+            (Some(_), _) => Err(Error::BadRequest("there is more than one Host field")),
             (None, _) if self.parts.version < Version::HTTP_11 => Ok(String::new()),
             (None, _) => Err(Error::BadRequest("there is no Host field")),
-            (Some(_), Some(_)) => Err(Error::BadRequest("there is more than one Host field")),
         }
     }
 
@@ -161,6 +164,10 @@ fn check_coding(headers: &HeaderMap) -> Result<(), Error> {
 
 /// The name in a `Host` field, lower case; `None` if that is not `name`, `name:port` or `[address]:port`.
 pub(crate) fn host_name(field: &[u8]) -> Option<String> {
+    let plain = |b: &u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.');
+    if field.iter().all(plain) {
+        return String::from_utf8(field.to_vec()).ok();
+    }
     let field = std::str::from_utf8(field).ok()?;
     let (name, port) = match field.strip_prefix('[') {
         Some(rest) => rest.split_once(']').filter(|(inner, _)| inner.parse::<std::net::Ipv6Addr>().is_ok())?,
@@ -171,9 +178,12 @@ pub(crate) fn host_name(field: &[u8]) -> Option<String> {
     (port_is_fine && name.bytes().all(named)).then(|| name.to_ascii_lowercase())
 }
 
-fn new_id(worker: &Worker) -> HeaderValue {
-    let id = format!("{:016x}{:016x}", worker.draw.next(), worker.draw.next());
-    HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("-"))
+/// 128 random bits in hexadecimal.
+fn new_id(draw: &Draw) -> HeaderValue {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let bits = u128::from(draw.next()) << 64 | u128::from(draw.next());
+    let id: [u8; 32] = std::array::from_fn(|i| DIGITS[(bits >> (4 * i)) as usize & 0xf]);
+    HeaderValue::from_bytes(&id).unwrap_or(HeaderValue::from_static("-"))
 }
 
 fn new_record(parts: &Parts, client: IpAddr, start: Now) -> Record {

@@ -5,8 +5,9 @@ use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 
 use super::body::{Body, Finish, Stream};
+use super::headers::{self, Seen};
 use super::running::Running;
-use super::{headers, upgrade};
+use super::upgrade;
 use crate::clock::Now;
 use crate::pool::Key;
 
@@ -29,10 +30,11 @@ pub(super) fn respond(
         return upgrade::open(response, running, asked_upgrade);
     }
     let (mut parts, incoming) = response.into_parts();
-    if parts.headers.contains_key(header::TRANSFER_ENCODING) {
+    let seen = Seen::look(&parts.headers);
+    if seen.transfer_encoding {
         parts.headers.remove(header::CONTENT_LENGTH);
     }
-    headers::strip(&mut parts.headers);
+    headers::strip(&mut parts.headers, seen);
     if incoming.is_end_stream() {
         finish.keep(&running);
         return Response::from_parts(parts, Body::empty());

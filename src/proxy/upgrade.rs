@@ -9,7 +9,7 @@ use hyper::upgrade::OnUpgrade;
 
 use super::body::Body;
 use super::error::{Accept, Error};
-use super::headers;
+use super::headers::{self, Seen};
 use super::running::Running;
 use super::tunnel;
 
@@ -45,7 +45,8 @@ pub(super) fn open(mut response: Response<Incoming>, mut running: Running, asked
     let worker = Rc::clone(&running.worker);
     tokio::task::spawn_local(async move { tunnel::run(client, backend, running, &worker).await });
     let (mut parts, _) = response.into_parts();
-    headers::strip(&mut parts.headers);
+    let seen = Seen::look(&parts.headers);
+    headers::strip(&mut parts.headers, seen);
     ask(&mut parts.headers);
     Response::from_parts(parts, Body::empty())
 }

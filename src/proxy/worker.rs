@@ -1,10 +1,11 @@
 //! One worker's own state: its copy of the snapshot, views of pools, idle connections, exchanges.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+
+use ahash::AHashMap;
 
 use super::{Core, Order};
 use crate::backend::Counters;
@@ -27,7 +28,7 @@ pub(crate) struct Worker {
     /// Where tunnels read into: one buffer for all, since none keeps it over a wait.
     pub(super) scratch: RefCell<Box<[u8]>>,
     current: RefCell<Rc<Current>>,
-    links: RefCell<HashMap<(u64, SocketAddr), Rc<Links>>>,
+    links: RefCell<AHashMap<(u64, SocketAddr), Rc<Links>>>,
 }
 
 /// A worker's copy of one snapshot.

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::Future as _;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use super::worker::Place;
 use crate::clock::Now;
 use crate::config::Limits;
-use crate::proxy::{Body, Client, Worker, handle};
+use crate::proxy::{Answer, Body, Client, Worker, handle};
 use crate::transport::io::{Activity, Beat, ClientIo, Pulse};
 use crate::watch::{Call, Ticket, Watch};
 
@@ -77,27 +77,23 @@ fn allowed(beat: Beat, limits: &Limits) -> Option<Duration> {
 
 /// Answers the requests of a connection.
 #[derive(Debug)]
-struct Answer {
+struct Desk {
     worker: Rc<Worker>,
     client: Rc<Client>,
 }
 
-type Answered = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>>>>;
-
-impl Service<Request<Incoming>> for Answer {
+impl Service<Request<Incoming>> for Desk {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Answered;
+    type Future = Answer;
 
-    /// Boxed: hyper keeps room for this future as long as the connection lives, and most of the time there is none.
-    fn call(&self, request: Request<Incoming>) -> Answered {
+    fn call(&self, request: Request<Incoming>) -> Answer {
         self.client.pulse.set(Activity::Busy);
-        let (worker, client) = (self.worker.clone(), self.client.clone());
-        Box::pin(async move { Ok(handle(worker, client, request).await) })
+        handle(&self.worker, &self.client, request)
     }
 }
 
-type Served = UpgradeableConnection<ClientIo, Answer>;
+type Served = UpgradeableConnection<ClientIo, Desk>;
 
 /// Serves a connection until it ends, takes too long, or is told to.
 pub(super) async fn serve(place: Place, stream: TcpStream, peer: SocketAddr) {
@@ -105,9 +101,9 @@ pub(super) async fn serve(place: Place, stream: TcpStream, peer: SocketAddr) {
     let pulse = Arc::new(Pulse::default());
     let ticket = station.connections.enter(pulse.clone());
     let client = Rc::new(Client::new(peer, pulse.clone()));
-    let answer = Answer { worker: station.worker.clone(), client: client.clone() };
+    let desk = Desk { worker: station.worker.clone(), client: client.clone() };
     let builder = builder(&station.worker.current().snapshot.limits);
-    let mut connection = builder.serve_connection(ClientIo::new(stream, pulse.clone()), answer).with_upgrades();
+    let mut connection = builder.serve_connection(ClientIo::new(stream, pulse.clone()), desk).with_upgrades();
     match until_ended(&mut connection, &ticket, &client).await {
         Ended::ByItself(Ok(())) => {}
         Ended::ByItself(Err(error)) if error.is_parse() => {

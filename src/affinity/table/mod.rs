@@ -215,9 +215,15 @@ impl SessionTable {
 
     /// Ends a session. What is live of it stays counted nowhere; its key is unknown from now on.
     pub fn remove(&self, key: Fingerprint) {
-        let removed = self.shard(key).remove(key.0);
+        let mut shard = self.shard(key);
+        let removed = shard.remove(key.0);
+        let arrived = shard.arrived(key.0);
+        drop(shard);
         if let Some(entry) = removed {
             self.count(entry.owner, -1);
+        }
+        if let Some(arrived) = arrived {
+            arrived.notify_waiters();
         }
     }
 

@@ -1,0 +1,135 @@
+//! The `homing` binary as a child process, with what it says.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::client::Client;
+use super::proxy::Setup;
+use super::wait::{DEADLINE, eventually};
+
+/// A running binary; killed when dropped.
+pub struct Process {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+    reading: Option<JoinHandle<()>>,
+}
+
+/// A file of the test's own; removed when dropped.
+#[derive(Debug)]
+pub struct File(pub PathBuf);
+
+impl File {
+    pub fn with(text: &str) -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("{}-{}.toml", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    pub fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Runs the binary to its end.
+pub fn run(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_homing"));
+    command.args(arguments).env_remove("RUST_LOG").env("NO_COLOR", "1").stdin(Stdio::null());
+    command
+}
+
+impl Process {
+    /// Starts the binary and collects what it says.
+    pub fn start(arguments: &[&str]) -> Self {
+        let mut child = command(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let lines: Arc<Mutex<Vec<String>>> = Arc::default();
+        let (stdout, own): (ChildStdout, _) = (child.stdout.take().unwrap(), lines.clone());
+        let reading = std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                own.lock().unwrap().push(line);
+            }
+        });
+        Self { child, lines, reading: Some(reading) }
+    }
+
+    /// `homing run` with a configuration, once it listens, and where.
+    #[track_caller]
+    pub fn proxy(setup: &Setup) -> (Self, SocketAddr) {
+        let file = File::with(&setup.toml());
+        let this = Self::start(&["run", "-c", file.path()]);
+        eventually("the proxy listens", || this.lines().iter().any(|line| line.contains("listening")));
+        let lines = this.lines();
+        let (_, port) = lines.iter().find_map(|line| line.split_once("127.0.0.1:")).expect("an address");
+        let digits: String = port.chars().take_while(char::is_ascii_digit).collect();
+        (this, SocketAddr::from(([127, 0, 0, 1], digits.parse().unwrap())))
+    }
+
+    /// What it has said so far.
+    pub fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    /// The lines of its access log, once there are so many.
+    #[track_caller]
+    pub fn access(&self, count: usize) -> Vec<String> {
+        let access = || -> Vec<String> {
+            self.lines().into_iter().filter(|line| line.contains("access") && line.contains("status")).collect()
+        };
+        eventually(&format!("{count} access lines"), || access().len() >= count);
+        access()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits until it ends; with everything it said.
+    ///
+    /// # Panics
+    /// If it does not end.
+    #[track_caller]
+    pub fn wait(mut self) -> (ExitStatus, Vec<String>) {
+        let begun = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(begun.elapsed() < DEADLINE, "the process does not end");
+            std::thread::sleep(std::time::Duration::from_millis(3));
+        };
+        self.reading.take().unwrap().join().unwrap();
+        (status, self.lines())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A connection to a proxy that is another process.
+pub fn connect(address: SocketAddr) -> Client {
+    Client::connect(address)
+}

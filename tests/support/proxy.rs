@@ -1,0 +1,171 @@
+//! A proxy in this process, in front of given backends, with the settings a test is about.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use homing::config::Config;
+use homing::server::{BackendStatus, Control, Server, Stop};
+
+use super::backend::Backend;
+use super::client::{Client, Response};
+use super::wait::eventually;
+
+/// A configuration of one pool, `app`, for all paths. What is not set keeps its default, but for one worker.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    backends: Vec<(String, SocketAddr, u32)>,
+    top: String,
+    server: String,
+    log: String,
+    routes: String,
+    pool: String,
+    tables: String,
+    limits: String,
+}
+
+/// A running proxy; stopped when dropped.
+pub struct Proxy {
+    pub address: SocketAddr,
+    pub server: Option<Server>,
+}
+
+impl Setup {
+    pub fn of(backends: &[&Backend]) -> Self {
+        let backends = backends.iter().map(|backend| (backend.name.clone(), backend.address, 1)).collect();
+        Self { backends, server: "workers = 1".into(), ..Self::default() }
+    }
+
+    /// Settings above all tables.
+    pub fn top(mut self, settings: &str) -> Self {
+        self.top += settings;
+        self
+    }
+
+    /// The whole of `[server]`.
+    pub fn server(mut self, settings: &str) -> Self {
+        self.server = settings.into();
+        self
+    }
+
+    pub fn log(mut self, settings: &str) -> Self {
+        self.log = settings.into();
+        self
+    }
+
+    /// Instead of one route for everything.
+    pub fn routes(mut self, routes: &str) -> Self {
+        self.routes = routes.into();
+        self
+    }
+
+    /// Settings of the pool itself.
+    pub fn pool(mut self, settings: &str) -> Self {
+        self.pool += settings;
+        self
+    }
+
+    /// One of the pool's tables: `sticky`, `health`, `outlier`, `timeouts`.
+    pub fn table(mut self, name: &str, settings: &str) -> Self {
+        let _ = writeln!(self.tables, "[pool.{name}]\n{settings}");
+        self
+    }
+
+    /// Sessions in the table, by these keys.
+    pub fn sticky(self, key: &str) -> Self {
+        self.table("sticky", &format!("mode = \"table\"\nkey = [{key}]"))
+    }
+
+    /// HTTP checks, quicker than anybody would want them.
+    pub fn checks(self, rise: u32, fall: u32) -> Self {
+        let settings = "path = \"/healthz\"\ninterval = \"40ms\"\ntimeout = \"2s\"";
+        self.table("health", &format!("{settings}\nrise = {rise}\nfall = {fall}"))
+    }
+
+    pub fn limits(mut self, settings: &str) -> Self {
+        self.limits += settings;
+        self.limits += "\n";
+        self
+    }
+
+    pub fn weight(mut self, backend: &str, weight: u32) -> Self {
+        self.backends.iter_mut().filter(|known| known.0 == backend).for_each(|known| known.2 = weight);
+        self
+    }
+
+    pub fn toml(&self) -> String {
+        let Self { top, server, log, pool, tables, limits, .. } = self;
+        let routes = if self.routes.is_empty() { "[[route]]\npool = \"app\"" } else { &self.routes };
+        let mut backends = String::new();
+        for (name, address, weight) in &self.backends {
+            let _ = write!(backends, "[[pool.backend]]\nname = \"{name}\"\naddress = \"{address}\"\n");
+            let _ = writeln!(backends, "weight = {weight}");
+        }
+        format!(
+            "{top}\n[server]\n{server}\n[log]\n{log}\n[limits]\n{limits}\n[[listener]]\naddress = \"127.0.0.1:0\"\n\
+             {routes}\n[[pool]]\nname = \"app\"\n{pool}\n{backends}\n{tables}"
+        )
+    }
+
+    #[track_caller]
+    pub fn start(&self) -> Proxy {
+        let toml = self.toml();
+        let config = Config::parse(&toml, "test").unwrap_or_else(|errors| panic!("{errors}\n{toml}"));
+        let server = Server::start(&config).unwrap();
+        Proxy { address: server.addresses()[0], server: Some(server) }
+    }
+}
+
+impl Proxy {
+    /// In front of one backend, with every default.
+    #[track_caller]
+    pub fn to(backend: &Backend) -> Self {
+        Setup::of(&[backend]).start()
+    }
+
+    pub fn connect(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    /// One request on a connection of its own.
+    #[track_caller]
+    pub fn get(&self, target: &str, fields: &[&str]) -> Response {
+        self.connect().get(target, fields)
+    }
+
+    /// The same for any request, as octets.
+    #[track_caller]
+    pub fn ask(&self, request: impl AsRef<[u8]>) -> Response {
+        self.connect().send(request).response()
+    }
+
+    pub fn server(&self) -> &Server {
+        self.server.as_ref().unwrap()
+    }
+
+    pub fn control(&self) -> Control {
+        self.server().control()
+    }
+
+    /// What the proxy knows of a backend.
+    pub fn status(&self, backend: &str) -> BackendStatus {
+        let status = self.control().status();
+        let mut backends = status.pools.into_iter().flat_map(|pool| pool.backends);
+        backends.find(|status| status.name == backend).unwrap()
+    }
+
+    /// Waits until a backend has this health.
+    #[track_caller]
+    pub fn until(&self, backend: &str, health: &str) {
+        let what = format!("{backend} is {health}");
+        eventually(&what, || self.status(backend).health.as_str() == health);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.stop(Stop::Now);
+            server.wait();
+        }
+    }
+}
