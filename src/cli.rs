@@ -72,7 +72,11 @@ fn check(path: &Path) -> u8 {
         }
         Err(errors) => {
             let count = errors.problems().len();
-            eprintln!("{errors}\n\n{count} problem{} in {}", if count == 1 { "" } else { "s" }, errors.origin());
+            eprintln!(
+                "{errors}\n\n{count} problem{} in {}",
+                if count == 1 { "" } else { "s" },
+                errors.origin()
+            );
             NO
         }
     }

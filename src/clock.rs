@@ -21,6 +21,7 @@ impl Now {
     }
 
     /// The moment `duration` later; saturates.
+    #[must_use]
     pub fn after(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(micros(duration)))
     }

@@ -74,7 +74,8 @@ fn build_pool(settings: &config::Pool, previous: Option<&Pool>, workers: usize) 
         Affinity::None | Affinity::Hash { .. } => None,
     };
     // Numbers of a table that was not kept mean nothing in the new one.
-    let same_table = previous.and_then(Pool::table).zip(table).is_some_and(|(old, new)| Arc::ptr_eq(old, new));
+    let same_table =
+        previous.and_then(Pool::table).zip(table).is_some_and(|(old, new)| Arc::ptr_eq(old, new));
     let backend = |backend: &config::Backend| {
         let known = previous.and_then(|pool| pool.backends.iter().find(|known| *known.name == backend.name));
         let state = match known {
@@ -116,7 +117,8 @@ fn build_affinity(settings: &config::Pool, previous: Option<&Pool>) -> Affinity 
     match &sticky.mode {
         Mode::Hash => Affinity::Hash { keys },
         Mode::Table(wanted) => {
-            let table_settings = Settings { capacity: wanted.capacity.get(), idle_timeout: wanted.idle_timeout };
+            let table_settings =
+                Settings { capacity: wanted.capacity.get(), idle_timeout: wanted.idle_timeout };
             let kept = previous.and_then(Pool::table).filter(|table| table.settings() == table_settings);
             let table = kept.cloned().unwrap_or_else(|| Arc::new(new_table(table_settings)));
             Affinity::Table { keys, learn: wanted.learn.clone(), table }

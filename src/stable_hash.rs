@@ -31,7 +31,7 @@ pub const fn mix(mut z: u64) -> u64 {
 ///
 /// Table of 2,048 segments with linear interpolation; relative error below 1e-5 where the result exceeds 1e-3.
 pub fn neg_log2(draw: u64) -> u64 {
-    let exponent = u64::from(63 - (draw | 1).leading_zeros());
+    let exponent = u64::from((draw | 1).ilog2());
     let mantissa = (draw | 1) << (63 - exponent);
     let segment = (mantissa >> 52) as usize & (SEGMENTS - 1);
     let within = (mantissa >> 20) & 0xffff_ffff;

@@ -59,7 +59,8 @@ impl<T> Watch<T> {
 
     /// Begins to watch something, without a deadline.
     pub fn enter(self: &Rc<Self>, data: T) -> Ticket<T> {
-        let slot = Slot { data, deadline: Cell::new(Now::NEVER), call: Cell::new(None), waker: RefCell::new(None) };
+        let slot =
+            Slot { data, deadline: Cell::new(Now::NEVER), call: Cell::new(None), waker: RefCell::new(None) };
         Ticket { id: self.slots.borrow_mut().insert(slot), watch: self.clone() }
     }
 

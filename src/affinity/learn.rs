@@ -40,7 +40,9 @@ mod tests {
     #[test]
     fn every_line_teaches_and_attributes_do_not() {
         let mut headers = HeaderMap::new();
-        for line in ["sid=one; Path=/; sid=no", "other=2", "sid=\"two\"; HttpOnly", "sid=; Max-Age=0", "broken"] {
+        for line in
+            ["sid=one; Path=/; sid=no", "other=2", "sid=\"two\"; HttpOnly", "sid=; Max-Age=0", "broken"]
+        {
             headers.append(header::SET_COOKIE, HeaderValue::from_static(line));
         }
         let sources = [KeySource::Cookie("sid".into())];

@@ -75,14 +75,12 @@ impl Machine {
     pub fn observe(&mut self, observation: Observation) -> Option<Transition> {
         let from = self.health;
         self.health = match (from, observation) {
-            (Health::Unknown, Observation::Good) => Health::Up,
+            (Health::Unknown | Health::Up | Health::Suspect, Observation::Good) => Health::Up,
             (Health::Unknown, Observation::Bad) if self.fall > 0 => Health::Down,
-            (Health::Unknown | Health::Up, _) if observation != Observation::Good => self.failed(0),
-            (Health::Suspect, Observation::Bad | Observation::Silent) => self.failed(self.streak),
-            (Health::Suspect, Observation::Good) => Health::Up,
+            (Health::Suspect, _) => self.failed(self.streak),
+            (Health::Unknown | Health::Up, _) => self.failed(0),
             (Health::Down, Observation::Good) => self.recovering(),
             (Health::Down, _) => self.still_down(),
-            (Health::Up, _) | (Health::Unknown, _) => from,
         };
         (from != self.health).then_some(Transition { from, to: self.health })
     }

@@ -105,7 +105,8 @@ impl Ask<'_> {
 
     /// Orders by requests in flight per weight, counting the one to come.
     fn busier(&self, a: &Candidate, b: &Candidate) -> bool {
-        let per_weight = |this: &Candidate, other: &Candidate| ((self.load)(this.backend) + 1) * u64::from(other.weight);
+        let per_weight =
+            |this: &Candidate, other: &Candidate| ((self.load)(this.backend) + 1) * u64::from(other.weight);
         per_weight(a, b) > per_weight(b, a)
     }
 }

@@ -38,7 +38,8 @@ impl RoundRobin {
     fn rotate(&self, candidates: &[Candidate], tried: &[u32]) -> Option<usize> {
         let n = candidates.len();
         let first = self.next.get();
-        let position = (first..first + n).map(|i| i % n).find(|&i| !tried.contains(&candidates[i].backend))?;
+        let position =
+            (first..first + n).map(|i| i % n).find(|&i| !tried.contains(&candidates[i].backend))?;
         self.next.set((position + 1) % n);
         Some(position)
     }

@@ -183,7 +183,9 @@ impl Checker {
                 Probe::Http { path, host, status } => {
                     let host = host.clone().unwrap_or_else(|| self.subject.address.to_string());
                     let answer = probe::http(address, &host, path, active.timeout).await;
-                    answer.map(|code| (!status.iter().any(|range| range.contains(&code.as_u16()))).then_some(code))
+                    answer.map(|code| {
+                        (!status.iter().any(|range| range.contains(&code.as_u16()))).then_some(code)
+                    })
                 }
             },
         };

@@ -8,7 +8,6 @@ use super::{Affinity, Decision, Key, Pool, Tie, View};
 use crate::affinity::table::{Claim, Fingerprint, Lesson};
 use crate::affinity::taught;
 use crate::clock::Now;
-use crate::stable_hash;
 
 /// What became of a decision.
 #[derive(Debug)]
@@ -35,8 +34,17 @@ pub struct Lease {
 
 impl Pool {
     /// Binds the key of a decision. `force` gives a lost key a new owner although something of it is still live.
-    pub fn commit(&self, view: &View, key: Option<&Key>, decision: &Decision, now: Now, force: bool) -> Commit {
-        let (Affinity::Table { table, .. }, Some(key)) = (&self.affinity, key) else { return Commit::Go(None) };
+    pub fn commit(
+        &self,
+        view: &View,
+        key: Option<&Key>,
+        decision: &Decision,
+        now: Now,
+        force: bool,
+    ) -> Commit {
+        let (Affinity::Table { table, .. }, Some(key)) = (&self.affinity, key) else {
+            return Commit::Go(None);
+        };
         let owner = view.owner(decision.backend);
         let claim = match decision.tie {
             Tie::None => return Commit::Go(None),
@@ -59,7 +67,8 @@ impl Pool {
     }
 
     /// Binds the keys that a response of `backend` issues; returns how many it could not bind because they live
-    /// elsewhere. Keys learned together are placed together, and with the key of the request that asked for them.
+    /// elsewhere. Keys learned together are placed together, and with the key of the request that asked for them: they
+    /// carry the placement hash of its binding, so that ids stay together over any number of rotations.
     pub fn learn(
         &self,
         view: &View,
@@ -69,12 +78,15 @@ impl Pool {
         now: Now,
     ) -> Lessons {
         let Affinity::Table { learn, table, .. } = &self.affinity else { return Lessons::default() };
-        let mut placement = request_key.map(|key| key.placement);
+        let gone = |owner| view.keeper(owner).is_none();
+        let placed_by =
+            |key: Key| table.peek(key.fingerprint, now).map_or(key.placement, |known| known.placement);
+        let mut placement = None;
         let mut lessons = Lessons::default();
         taught(learn, response, |bytes| {
-            let placement = *placement.get_or_insert_with(|| stable_hash::hash(&bytes));
-            let gone = |owner| view.keeper(owner).is_none();
-            match table.learn(table.fingerprint(&bytes), placement, view.owner(backend), now, gone) {
+            let key = self.hash_key(&bytes);
+            let placement = *placement.get_or_insert_with(|| placed_by(request_key.copied().unwrap_or(key)));
+            match table.learn(key.fingerprint, placement, view.owner(backend), now, gone) {
                 Lesson::Learned => lessons.learned += 1,
                 Lesson::Violation => lessons.violations += 1,
                 Lesson::Known | Lesson::Full => {}

@@ -77,25 +77,29 @@ impl Pool {
     /// a bound key costs one look-up.
     pub fn decide(&self, view: &View, key: Option<&Key>, choice: &Choice<'_>) -> Option<Decision> {
         match (&self.affinity, key) {
-            (Affinity::Table { table, .. }, Some(key)) => match table.peek(key.fingerprint, choice.now) {
-                None => place(view, key.placement, choice, Reason::Placed, Tie::New),
-                Some(binding) => match view.keeper(binding.owner) {
-                    Some(backend) => Some(Decision { backend, reason: Reason::Bound, tie: Tie::Bound }),
-                    None => {
-                        let tie = Tie::Lost { epoch: binding.epoch };
-                        place(view, binding.placement, choice, Reason::Rebound, tie)
-                    }
-                },
-            },
-            (Affinity::Hash { .. }, Some(key)) => place(view, key.placement, choice, Reason::Placed, Tie::None),
-            _ => {
-                let ask = choice.ask(0);
-                let picked = view.keyless.balancer.pick(&view.keyless.candidates, &ask)?;
-                let backend = view.keyless.candidates[picked].backend;
-                Some(Decision { backend, reason: Reason::Balanced, tie: Tie::None })
+            (Affinity::Table { table, .. }, Some(key)) => {
+                let Some(binding) = table.peek(key.fingerprint, choice.now) else {
+                    return place(view, key.placement, choice, Reason::Placed, Tie::New);
+                };
+                let Some(backend) = view.keeper(binding.owner) else {
+                    let tie = Tie::Lost { epoch: binding.epoch };
+                    return place(view, binding.placement, choice, Reason::Rebound, tie);
+                };
+                Some(Decision { backend, reason: Reason::Bound, tie: Tie::Bound })
             }
+            (Affinity::Hash { .. }, Some(key)) => {
+                place(view, key.placement, choice, Reason::Placed, Tie::None)
+            }
+            (Affinity::None, _) | (_, None) => take_turns(view, choice),
         }
     }
+}
+
+fn take_turns(view: &View, choice: &Choice<'_>) -> Option<Decision> {
+    let chooser = &view.keyless;
+    let picked = chooser.balancer.pick(&chooser.candidates, &choice.ask(0))?;
+    let backend = chooser.candidates[picked].backend;
+    Some(Decision { backend, reason: Reason::Balanced, tie: Tie::None })
 }
 
 fn place(view: &View, placement: u64, choice: &Choice<'_>, reason: Reason, tie: Tie) -> Option<Decision> {

@@ -39,7 +39,8 @@ impl View {
     /// Reads the live state of `pool`. O(backends). Differing `seed`s keep workers from choosing in step.
     pub fn new(pool: &Pool, seed: u64) -> Self {
         let generation = pool.shared.generation();
-        let backends: Vec<Standing> = pool.backends.iter().map(|backend| Standing::read(&backend.state)).collect();
+        let backends: Vec<Standing> =
+            pool.backends.iter().map(|backend| Standing::read(&backend.state)).collect();
         let hashing = matches!(pool.affinity, Affinity::Hash { .. });
         let keyless_policy = match pool.balance {
             Balance::Rendezvous => Balance::RoundRobin,

@@ -10,10 +10,8 @@ use hyper::body::Incoming;
 
 use super::Client;
 use super::running::Running;
-use crate::clock::Now;
 use crate::transport::exchange::Phase;
 use crate::transport::io::Activity;
-use crate::transport::{Link, Links};
 
 /// The body of a response. Its client counts as busy until it is dropped.
 #[derive(Debug)]
@@ -32,23 +30,8 @@ enum Kind {
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) incoming: Incoming,
-    pub(super) running: Running,
-    pub(super) finish: Option<Finish>,
-}
-
-/// What to do with the backend's connection once it is free again.
-#[derive(Debug)]
-pub(super) struct Finish {
-    pub(super) link: Link,
-    pub(super) links: Rc<Links>,
-}
-
-impl Finish {
-    /// The exchange is over: another may use the connection until it idled too long.
-    pub(super) fn keep(self, running: &Running) {
-        let expires = running.worker.clock.now().after(running.pool().timeouts.keep_alive);
-        self.links.put(self.link, expires);
-    }
+    /// None once the body has ended.
+    pub(super) running: Option<Running>,
 }
 
 impl Body {
@@ -67,8 +50,10 @@ impl Body {
 
     /// The same on its way to `client`.
     pub(super) fn to(mut self, client: Rc<Client>) -> Self {
-        if let Kind::Stream(stream) = &self.kind {
-            *client.streaming.borrow_mut() = Some(stream.running.membership.clone());
+        if let Kind::Stream(stream) = &self.kind
+            && let Some(running) = &stream.running
+        {
+            *client.streaming.borrow_mut() = Some(running.membership.clone());
         }
         self.client = Some(client);
         self
@@ -85,56 +70,56 @@ impl Drop for Body {
 }
 
 impl Stream {
-    /// From now on either side may let so much time pass without a byte.
+    /// From the last byte on either side may let so much time pass without another.
     fn wait(&self) {
-        let Running { membership, worker, .. } = &self.running;
-        membership.wait_for(Phase::ResponseBody, self.deadline(worker.clock.now()));
-    }
-
-    fn deadline(&self, now: Now) -> Now {
-        now.after(self.running.pool().timeouts.idle)
+        if let Some(running) = &self.running {
+            running
+                .membership
+                .wait_for(Phase::ResponseBody, running.seen.after(running.pool().timeouts.idle));
+        }
     }
 
     fn passed(&mut self, data: &Bytes) {
-        if let Some(record) = &mut self.running.record {
+        if let Some(Running { record: Some(record), .. }) = &mut self.running {
             record.sent += data.len() as u64;
         }
         if self.incoming.is_end_stream() {
-            self.finish();
-        } else {
-            self.wait();
+            return self.finish();
         }
+        if let Some(running) = &mut self.running {
+            running.seen = running.worker.clock.now();
+        }
+        self.wait();
     }
 
     fn finish(&mut self) {
-        if let Some(finish) = self.finish.take() {
-            finish.keep(&self.running);
+        if let Some(running) = self.running.take() {
+            running.finish();
+        }
+    }
+
+    fn break_off(&mut self, error: &hyper::Error) {
+        if let Some(running) = &mut self.running {
+            running.counters().failures.up();
+            running.note(|| format!("the response body broke off: {error}"));
         }
     }
 
     /// Trailers are dropped: few clients look at them, and keeping them is optional (RFC 9110 §6.5.1).
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => {
-                    self.passed(&data);
-                    Poll::Ready(Some(Ok(Frame::data(data))))
-                }
-                Err(_trailers) => {
-                    self.finish();
-                    Poll::Ready(None)
-                }
-            },
+        let data = match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+            Some(Ok(frame)) => frame.into_data().ok(),
             Some(Err(error)) => {
-                self.running.counters().failures.up();
-                self.running.note(|| format!("the response body broke off: {error}"));
-                Poll::Ready(Some(Err(error)))
+                self.break_off(&error);
+                return Poll::Ready(Some(Err(error)));
             }
-            None => {
-                self.finish();
-                Poll::Ready(None)
-            }
+            None => None,
+        };
+        match &data {
+            Some(data) => self.passed(data),
+            None => self.finish(),
         }
+        Poll::Ready(data.map(|data| Ok(Frame::data(data))))
     }
 }
 

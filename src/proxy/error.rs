@@ -67,7 +67,9 @@ impl Error {
     /// The error type of RFC 9209 §2.3 that fits best.
     fn proxy_status(&self) -> &'static str {
         match self {
-            Self::BadRequest(_) | Self::BodyBroken | Self::UnknownCoding | Self::ConnectMethod => "http_request_error",
+            Self::BadRequest(_) | Self::BodyBroken | Self::UnknownCoding | Self::ConnectMethod => {
+                "http_request_error"
+            }
             Self::RequestTimeout | Self::BodyTooLong | Self::UriTooLong => "http_request_denied",
             Self::NoRoute => "destination_not_found",
             Self::NoBackend | Self::Moving => "destination_unavailable",
@@ -98,7 +100,9 @@ impl Error {
     pub(super) fn response(&self, accept: Accept) -> Response<Body> {
         let status = self.status();
         let (kind, text) = match accept {
-            Accept::Json => ("application/json", format!("{{\"status\":{},\"error\":\"{self}\"}}\n", status.as_u16())),
+            Accept::Json => {
+                ("application/json", format!("{{\"status\":{},\"error\":\"{self}\"}}\n", status.as_u16()))
+            }
             Accept::Text => ("text/plain; charset=utf-8", format!("{status}: {self}\n")),
         };
         let mut response = Response::new(Body::full(Bytes::from(text)));

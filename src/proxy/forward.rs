@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use tokio::sync::Notify;
 
-use super::body::{Body, Finish};
+use super::body::Body;
 use super::error::Error;
 use super::moving::{self, Waiting};
 use super::outbound::{self, Outbound};
@@ -16,9 +16,10 @@ use super::running::{Begun, Running};
 use super::worker::{AskPool, Current};
 use super::{Plan, Worker, headers, respond};
 use crate::backend::Health;
+use crate::clock::Now;
 use crate::pool::{Commit, Decision, Lease, Pool, Tie, View};
 use crate::transport::exchange::{Fault, Membership, Phase};
-use crate::transport::{DialError, Link, Links, Outgoing, dial};
+use crate::transport::{DialError, Link, Outgoing, dial};
 use crate::watch::Call;
 
 /// Backends a request without a binding is offered to before it fails.
@@ -33,6 +34,8 @@ pub(super) struct Forward {
     current: Rc<Current>,
     plan: Plan,
     membership: Rc<Membership>,
+    /// The time when something was last waited for.
+    now: Now,
     tried: Vec<u32>,
     /// Whether a key on the move is to be moved although its former backend has not let go of it.
     force: bool,
@@ -43,7 +46,7 @@ pub(super) struct Forward {
 struct Reached {
     decision: Decision,
     lease: Option<Lease>,
-    finish: Finish,
+    link: Link,
 }
 
 /// What follows from a connection that did not come to be.
@@ -65,7 +68,8 @@ enum Sent {
 impl Forward {
     pub(super) fn new(worker: Rc<Worker>, current: Rc<Current>, plan: Plan) -> Self {
         let membership = Rc::new(worker.exchanges.begin());
-        Self { worker, current, plan, membership, tried: Vec::new(), force: false }
+        let now = worker.clock.now();
+        Self { worker, current, plan, membership, now, tried: Vec::new(), force: false }
     }
 
     fn pool(&self) -> &Pool {
@@ -82,30 +86,30 @@ impl Forward {
     pub(super) async fn run(mut self, outbound: Outbound) -> Response<Body> {
         let Outbound { mut request, upgrade, mut reply } = outbound;
         for _ in 0..ROUNDS {
-            let Reached { decision, lease, mut finish } = match self.reach().await {
-                Ok(reached) => reached,
-                Err(error) => return reply.fail(&error, &self.worker),
+            let (decision, mut running) = match self.reach().await {
+                Ok(reached) => (reached.decision, self.begin(reached, &mut reply)),
+                Err(error) => return reply.fail(&error),
             };
-            let mut running = self.begin(&decision, lease, &mut reply);
             if let Some(epoch) = running.epoch() {
                 request.headers_mut().insert(headers::X_SESSION_EPOCH, HeaderValue::from(epoch));
             }
-            match self.send(&running, &mut finish.link, request).await {
+            match self.send(&mut running, request).await {
                 Sent::Answered(response) => {
-                    return respond::respond(response, running, finish, self.plan.key.as_ref(), upgrade);
+                    return respond::respond(response, running, self.plan.key.as_ref(), upgrade);
                 }
                 Sent::Unsent(returned) => {
+                    self.now = self.worker.clock.now();
                     request = *returned;
                     reply.record = running.record.take();
-                    self.tried_in_vain(&decision, &finish.link);
+                    self.tried_in_vain(&decision, running.link.as_ref());
                 }
                 Sent::Failed(error) => {
                     reply.record = running.record.take();
-                    return reply.fail(&error, &self.worker);
+                    return reply.fail(&error);
                 }
             }
         }
-        reply.fail(&Error::Broken, &self.worker)
+        reply.fail(&Error::Broken)
     }
 
     /// Finds a backend, a connection to it, and a place for the key, in this order: a binding is made only once
@@ -113,21 +117,22 @@ impl Forward {
     async fn reach(&mut self) -> Result<Reached, Error> {
         for _ in 0..ROUNDS {
             let decision = self.decide(&self.current.view(self.plan.pool)).ok_or(Error::NoBackend)?;
-            let finish = match self.connect(&decision).await {
-                Ok((link, links)) => Finish { link, links },
+            let link = match self.connect(&decision).await {
+                Ok(link) => link,
                 Err(Next::Decide) => continue,
                 Err(Next::Fail(error)) => return Err(error),
             };
             match self.commit(&decision) {
-                Commit::Go(lease) => return Ok(Reached { decision, lease, finish }),
-                Commit::Again => self.put_back(finish),
+                Commit::Go(lease) => return Ok(Reached { decision, lease, link }),
+                Commit::Again => self.put_back(link),
                 Commit::Full => {
-                    self.put_back(finish);
+                    self.put_back(link);
                     return Err(Error::TableFull);
                 }
                 Commit::Moving(arrival) => {
-                    self.put_back(finish);
+                    self.put_back(link);
                     self.force = Box::pin(self.wait_for_move(&decision, &arrival)).await?;
+                    self.now = self.worker.clock.now();
                 }
             }
         }
@@ -140,44 +145,50 @@ impl Forward {
     }
 
     fn decide(&self, view: &View) -> Option<Decision> {
-        let Self { worker, current, plan, tried, .. } = self;
-        let now = worker.clock.now();
-        current.decide(&AskPool { pool: plan.pool, worker: worker.index, key: plan.key.as_ref(), tried, now }, view)
+        let Self { worker, current, plan, tried, now, .. } = self;
+        let key = plan.key.as_ref();
+        current.decide(&AskPool { pool: plan.pool, worker: worker.index, key, tried, now: *now }, view)
     }
 
     /// While it was connecting the fleet may have changed: what is committed is what is true now.
     fn commit(&self, decision: &Decision) -> Commit {
         let view = self.current.view(self.plan.pool);
-        self.pool().commit(&view, self.plan.key.as_ref(), decision, self.worker.clock.now(), self.force)
+        self.pool().commit(&view, self.plan.key.as_ref(), decision, self.now, self.force)
     }
 
-    fn put_back(&self, finish: Finish) {
-        finish.links.put(finish.link, self.worker.clock.now().after(self.pool().timeouts.keep_alive));
+    fn put_back(&self, link: Link) {
+        link.keep(self.now.after(self.pool().timeouts.keep_alive));
     }
 
     /// An idle connection to the backend, or a new one. What happens only without an idle one is boxed, so that the
     /// future of every other request stays small.
-    async fn connect(&mut self, decision: &Decision) -> Result<(Link, Rc<Links>), Next> {
+    async fn connect(&mut self, decision: &Decision) -> Result<Link, Next> {
         let view = self.current.view(self.plan.pool);
-        let state = &self.pool().backends[decision.backend as usize].state;
         let dialed = match view.address(decision.backend) {
             None => Err(DialError::Unresolved),
             Some(address) => {
-                let links = self.worker.links(state.id, address);
+                let links = self.worker.links(&self.current, (self.plan.pool, decision.backend), address);
                 if let Some(link) = links.take() {
-                    return Ok((link, links));
+                    return Ok(link);
                 }
-                Box::pin(dial(address, self.pool().timeouts.connect)).await.map(|link| (link, links))
+                let dialed = Box::pin(dial(address, self.pool().timeouts.connect, links)).await;
+                self.now = self.worker.clock.now();
+                dialed
             }
         };
         match dialed {
-            Ok(connected) => {
+            Ok(link) => {
                 if view.health(decision.backend) == Health::Suspect {
-                    self.worker.core.health.connected(state.id);
+                    let backend = &self.pool().backends[decision.backend as usize];
+                    self.worker.core.health.connected(backend.state.id);
                 }
-                Ok(connected)
+                Ok(link)
             }
-            Err(error) => Err(Box::pin(self.not_connected(decision, &error)).await),
+            Err(error) => {
+                let next = Box::pin(self.not_connected(decision, &error)).await;
+                self.now = self.worker.clock.now();
+                Err(next)
+            }
         }
     }
 
@@ -201,24 +212,26 @@ impl Forward {
         if self.tried.len() < ATTEMPTS { Next::Decide } else { Next::Fail(Error::NoBackend) }
     }
 
-    fn begin(&self, decision: &Decision, lease: Option<Lease>, reply: &mut Reply) -> Running {
-        let pool = self.pool();
+    fn begin(&self, reached: Reached, reply: &mut Reply) -> Running {
+        let Reached { decision, lease, link } = reached;
         if let Some(record) = &mut reply.record {
-            record.backend = Some(pool.backends[decision.backend as usize].name.clone());
+            record.backend = Some(self.pool().backends[decision.backend as usize].name.clone());
             record.affinity = Some(decision.reason.as_str());
         }
         let begun = Begun {
             pool: self.plan.pool,
             backend: decision.backend,
             lease,
+            link,
             record: reply.record.take(),
+            now: self.now,
         };
         Running::begin(self.worker.clone(), self.current.clone(), self.membership.clone(), begun)
     }
 
-    async fn send(&self, running: &Running, link: &mut Link, request: Request<Outgoing>) -> Sent {
-        let deadline = self.worker.clock.now().after(self.pool().timeouts.response);
-        self.membership.wait_for(Phase::Head, deadline);
+    async fn send(&self, running: &mut Running, request: Request<Outgoing>) -> Sent {
+        self.membership.wait_for(Phase::Head, self.now.after(self.pool().timeouts.response));
+        let Some(link) = &mut running.link else { return Sent::Unsent(Box::new(request)) };
         match self.membership.unless_called(link.sender.try_send_request(request)).await {
             Ok(Ok(response)) => Sent::Answered(response),
             Ok(Err(error)) => self.not_sent(running, error),
@@ -254,8 +267,8 @@ impl Forward {
 
     /// A connection that broke before it carried this request. One that was used before may just have idled too long;
     /// a new one that breaks says something about the backend.
-    fn tried_in_vain(&mut self, decision: &Decision, link: &Link) {
-        if !link.used && decision.tie != Tie::Bound {
+    fn tried_in_vain(&mut self, decision: &Decision, link: Option<&Link>) {
+        if link.is_some_and(|link| !link.used) && decision.tie != Tie::Bound {
             self.tried.push(decision.backend);
         }
     }

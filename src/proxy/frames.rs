@@ -72,7 +72,11 @@ impl Frames {
             }
             At::Extended { left, value, mask } => {
                 let value = value << 8 | u64::from(octet);
-                self.at = if left == 1 { payload(value, mask) } else { At::Extended { left: left - 1, value, mask } };
+                self.at = if left == 1 {
+                    payload(value, mask)
+                } else {
+                    At::Extended { left: left - 1, value, mask }
+                };
                 1
             }
             At::Payload { left } => {

@@ -12,8 +12,26 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) const X_SESSION_EPOCH: HeaderName = HeaderName::from_static("x-session-epoch");
 
+/// The names of fields that belong to one hop, as a pattern. `X-Session-Epoch` is among them: it is the proxy's to say.
+macro_rules! hop_by_hop {
+    () => {
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authorization"
+            | "proxy-authenticate"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "http2-settings"
+            | "x-session-epoch"
+    };
+}
+
 /// Which fields of interest a message has, found in one pass. Most have none, and then there is nothing more to do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
 pub(super) struct Seen {
     /// How many `Host` fields there are.
     pub(super) hosts: usize,
@@ -35,10 +53,10 @@ impl Seen {
                 "expect" => seen.expect = true,
                 "x-request-id" => seen.request_id = true,
                 "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" => seen.forwarded = true,
-                name if is_hop_by_hop(name) => {
+                hop_by_hop!() => {
                     seen.hop = true;
-                    seen.transfer_encoding |= name == "transfer-encoding";
-                    seen.upgrade |= name == "upgrade";
+                    seen.transfer_encoding |= *name == header::TRANSFER_ENCODING;
+                    seen.upgrade |= *name == header::UPGRADE;
                 }
                 _ => {}
             }
@@ -54,7 +72,9 @@ pub(super) fn strip(headers: &mut HeaderMap, seen: Seen) {
         return;
     }
     let connection: Vec<HeaderValue> = headers.get_all(header::CONNECTION).iter().cloned().collect();
-    connection.iter().for_each(|named| strip_named(headers, named));
+    for named in &connection {
+        strip_named(headers, named);
+    }
     let hop_by_hop: Vec<HeaderName> =
         headers.keys().filter(|name| is_hop_by_hop(name.as_str())).cloned().collect();
     for name in hop_by_hop {
@@ -62,22 +82,8 @@ pub(super) fn strip(headers: &mut HeaderMap, seen: Seen) {
     }
 }
 
-/// `X-Session-Epoch` is among them: it is the proxy's to say.
 fn is_hop_by_hop(name: &str) -> bool {
-    matches!(
-        name,
-        "connection"
-            | "keep-alive"
-            | "proxy-connection"
-            | "proxy-authorization"
-            | "proxy-authenticate"
-            | "te"
-            | "trailer"
-            | "transfer-encoding"
-            | "upgrade"
-            | "http2-settings"
-            | "x-session-epoch"
-    )
+    matches!(name, hop_by_hop!())
 }
 
 fn strip_named(headers: &mut HeaderMap, connection: &HeaderValue) {
@@ -94,8 +100,10 @@ fn strip_named(headers: &mut HeaderMap, connection: &HeaderValue) {
 }
 
 fn is_protected(name: &str) -> bool {
-    matches!(name, "host" | "content-length" | "content-type" | "cookie" | "set-cookie" | "authorization" | "forwarded")
-        || name.starts_with("x-forwarded-")
+    matches!(
+        name,
+        "host" | "content-length" | "content-type" | "cookie" | "set-cookie" | "authorization" | "forwarded"
+    ) || name.starts_with("x-forwarded-")
 }
 
 /// Tells the backend of the client: from a trusted peer what it says is kept and extended, from others replaced.
@@ -171,7 +179,11 @@ mod tests {
 
     #[test]
     fn connection_cannot_name_what_must_arrive() {
-        let fields = [("connection", "host, cookie, x-forwarded-for, authorization, content-length"), ("host", "h"), ("cookie", "c")];
+        let fields = [
+            ("connection", "host, cookie, x-forwarded-for, authorization, content-length"),
+            ("host", "h"),
+            ("cookie", "c"),
+        ];
         assert_eq!(stripped(&fields), ["host=h", "cookie=c"]);
     }
 }

@@ -60,7 +60,7 @@ pub(crate) fn handle(worker: &Rc<Worker>, client: &Rc<Client>, request: Request<
             let outbound = forward.prepare(asked);
             Answer::awaited(client, async move { forward.run(outbound).await })
         }
-        Err(error) => Answer::ready(client, asked.into_reply().fail(&error, worker)),
+        Err(error) => Answer::ready(client, asked.into_reply().fail(&error)),
     }
 }
 

@@ -56,8 +56,12 @@ pub(super) fn prepare(
     }
     let mut request = Request::from_parts(parts, Outgoing::empty());
     let gate = seen.expect.then(|| Gate::before(&mut request));
-    let pace =
-        Pace { exchange: exchange.clone(), client: limits.body_timeout, backend: pool.timeouts.response, clock };
+    let pace = Pace {
+        exchange: exchange.clone(),
+        client: limits.body_timeout,
+        backend: pool.timeouts.response,
+        clock,
+    };
     *request.body_mut() = Outgoing::stream(body, limits.body_bytes, pace, gate);
     Outbound { request, upgrade, reply }
 }

@@ -18,7 +18,7 @@ use super::worker::Current;
 use super::{Body, Client, Worker};
 use crate::affinity::Facts;
 use crate::balance::Draw;
-use crate::clock::Now;
+use crate::clock::Clock;
 use crate::config::{KeySource, Limits};
 use crate::stable_hash;
 use crate::telemetry::{Record, Redacted};
@@ -50,18 +50,22 @@ pub(super) struct Reply {
 
 impl Reply {
     /// Answers with an error, and records that.
-    pub(super) fn fail(self, error: &Error, worker: &Worker) -> Response<Body> {
+    pub(super) fn fail(self, error: &Error) -> Response<Body> {
         if let Some(mut record) = self.record {
-            record.status = error.status();
+            record.status = Some(error.status());
             record.error = Some(error.to_string());
-            record.write(worker.clock.now());
         }
         error.response(Accept::of(self.accept.as_ref()))
     }
 }
 
 impl Asked {
-    pub(super) fn new(request: Request<Incoming>, worker: &Worker, current: &Current, client: &Rc<Client>) -> Self {
+    pub(super) fn new(
+        request: Request<Incoming>,
+        worker: &Worker,
+        current: &Current,
+        client: &Rc<Client>,
+    ) -> Self {
         let (mut parts, body) = request.into_parts();
         let networks = &current.snapshot.trusted_proxies;
         let trusted = client.is_trusted(networks);
@@ -70,8 +74,8 @@ impl Asked {
         if !seen.request_id {
             parts.headers.insert(X_REQUEST_ID, new_id(&worker.draw));
         }
-        let start = || worker.clock.now();
-        let record = current.snapshot.access_log.then(|| Box::new(new_record(&parts, client_ip, start())));
+        let record =
+            current.snapshot.access_log.then(|| Box::new(new_record(&parts, client_ip, worker.clock)));
         let client = client.clone();
         Self { parts, body, host: String::new(), client, client_ip, trusted, seen, record }
     }
@@ -87,7 +91,7 @@ impl Asked {
         if limits.body_bytes > 0 && self.body.size_hint().lower() > limits.body_bytes {
             return Err(Error::BodyTooLong);
         }
-        self.to_origin_form()?;
+        self.take_origin_form()?;
         if self.parts.uri.path_and_query().map_or(0, |target| target.as_str().len()) > limits.uri_bytes {
             return Err(Error::UriTooLong);
         }
@@ -99,14 +103,16 @@ impl Asked {
     }
 
     /// In absolute form the target's authority is the host, whatever `Host` says (RFC 9112 §3.2.2).
-    fn to_origin_form(&mut self) -> Result<(), Error> {
+    fn take_origin_form(&mut self) -> Result<(), Error> {
         let uri = &self.parts.uri;
         if let Some(authority) = uri.authority() {
             if !matches!(uri.scheme_str(), Some("http" | "https")) {
                 return Err(Error::BadRequest("the request target has another scheme than http"));
             }
             let host = HeaderValue::from_str(authority.as_str());
-            self.parts.headers.insert(header::HOST, host.map_err(|_| Error::BadRequest("the host is not valid"))?);
+            self.parts
+                .headers
+                .insert(header::HOST, host.map_err(|_| Error::BadRequest("the host is not valid"))?);
             self.seen.hosts = 1;
             let target = uri.path_and_query().cloned();
             self.parts.uri = target.map_or_else(|| Uri::from_static("/"), Uri::from);
@@ -121,7 +127,9 @@ impl Asked {
     /// The one `Host` there must be (RFC 9112 §3.2). HTTP/1.0 clients may leave it out.
     fn named_host(&self) -> Result<String, Error> {
         match (self.parts.headers.get(header::HOST), self.seen.hosts) {
-            (Some(field), 0 | 1) => host_name(field.as_bytes()).ok_or(Error::BadRequest("the host is not valid")),
+            (Some(field), 0 | 1) => {
+                host_name(field.as_bytes()).ok_or(Error::BadRequest("the host is not valid"))
+            }
             (Some(_), _) => Err(Error::BadRequest("there is more than one Host field")),
             (None, _) if self.parts.version < Version::HTTP_11 => Ok(String::new()),
             (None, _) => Err(Error::BadRequest("there is no Host field")),
@@ -135,7 +143,12 @@ impl Asked {
 
     /// What decisions may look at.
     pub(super) fn facts(&self) -> Facts<'_> {
-        Facts { host: &self.host, uri: &self.parts.uri, headers: &self.parts.headers, client_ip: self.client_ip }
+        Facts {
+            host: &self.host,
+            uri: &self.parts.uri,
+            headers: &self.parts.headers,
+            client_ip: self.client_ip,
+        }
     }
 
     /// Notes the pool, and where the session key was found.
@@ -170,10 +183,13 @@ pub(crate) fn host_name(field: &[u8]) -> Option<String> {
     }
     let field = std::str::from_utf8(field).ok()?;
     let (name, port) = match field.strip_prefix('[') {
-        Some(rest) => rest.split_once(']').filter(|(inner, _)| inner.parse::<std::net::Ipv6Addr>().is_ok())?,
+        Some(rest) => {
+            rest.split_once(']').filter(|(inner, _)| inner.parse::<std::net::Ipv6Addr>().is_ok())?
+        }
         None => field.split_at(field.find(':').unwrap_or(field.len())),
     };
-    let port_is_fine = port.is_empty() || port.strip_prefix(':').is_some_and(|p| p.bytes().all(|b| b.is_ascii_digit()));
+    let port_is_fine =
+        port.is_empty() || port.strip_prefix(':').is_some_and(|p| p.bytes().all(|b| b.is_ascii_digit()));
     let named = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b':');
     (port_is_fine && name.bytes().all(named)).then(|| name.to_ascii_lowercase())
 }
@@ -186,10 +202,11 @@ fn new_id(draw: &Draw) -> HeaderValue {
     HeaderValue::from_bytes(&id).unwrap_or(HeaderValue::from_static("-"))
 }
 
-fn new_record(parts: &Parts, client: IpAddr, start: Now) -> Record {
+fn new_record(parts: &Parts, client: IpAddr, clock: Clock) -> Record {
     let id = parts.headers.get(X_REQUEST_ID).and_then(|id| id.to_str().ok());
     Record {
-        start,
+        clock,
+        start: clock.now(),
         client,
         method: parts.method.clone(),
         host: String::new(),
@@ -199,7 +216,7 @@ fn new_record(parts: &Parts, client: IpAddr, start: Now) -> Record {
         affinity: None,
         key_source: None,
         key: None,
-        status: http::StatusCode::OK,
+        status: None,
         head: None,
         received: 0,
         sent: 0,
@@ -214,7 +231,14 @@ mod tests {
 
     #[test]
     fn hosts_are_names_or_addresses_with_an_optional_port() {
-        let good = [("a.b", "a.b"), ("A.b:80", "a.b"), ("[::1]:8080", "::1"), ("[::1]", "::1"), ("", ""), ("x:", "x")];
+        let good = [
+            ("a.b", "a.b"),
+            ("A.b:80", "a.b"),
+            ("[::1]:8080", "::1"),
+            ("[::1]", "::1"),
+            ("", ""),
+            ("x:", "x"),
+        ];
         for (field, name) in good {
             assert_eq!(host_name(field.as_bytes()).as_deref(), Some(name), "{field}");
         }

@@ -4,7 +4,7 @@ use http::{HeaderMap, Response, StatusCode, header};
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 
-use super::body::{Body, Finish, Stream};
+use super::body::{Body, Stream};
 use super::headers::{self, Seen};
 use super::running::Running;
 use super::upgrade;
@@ -16,14 +16,14 @@ use crate::pool::Key;
 pub(super) fn respond(
     response: Response<Incoming>,
     mut running: Running,
-    finish: Finish,
     key: Option<&Key>,
     asked_upgrade: Option<OnUpgrade>,
 ) -> Response<Body> {
     let now = running.worker.clock.now();
+    running.seen = now;
     if let Some(record) = &mut running.record {
         record.head = Some(now);
-        record.status = response.status();
+        record.status = Some(response.status());
     }
     learn(&running, key, response.headers(), now);
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -36,10 +36,10 @@ pub(super) fn respond(
     }
     headers::strip(&mut parts.headers, seen);
     if incoming.is_end_stream() {
-        finish.keep(&running);
+        running.finish();
         return Response::from_parts(parts, Body::empty());
     }
-    Response::from_parts(parts, Body::stream(Stream { incoming, running, finish: Some(finish) }))
+    Response::from_parts(parts, Body::stream(Stream { incoming, running: Some(running) }))
 }
 
 fn learn(running: &Running, key: Option<&Key>, response: &HeaderMap, now: Now) {

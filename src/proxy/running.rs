@@ -1,12 +1,17 @@
 //! An exchange that runs: everything that ends with it, wherever it ends.
 
 use std::rc::Rc;
+use std::time::Duration;
 
-use super::worker::Current;
+use tokio::time::timeout;
+
 use super::Worker;
+use super::worker::Current;
 use crate::backend::{Backend, Counters};
+use crate::clock::Now;
 use crate::pool::{Lease, Pool};
 use crate::telemetry::Record;
+use crate::transport::Link;
 use crate::transport::exchange::{Membership, Tag};
 
 /// Held from the moment a request has a backend until its response body or tunnel has ended, or was dropped.
@@ -17,9 +22,13 @@ pub(super) struct Running {
     pub(super) current: Rc<Current>,
     pub(super) membership: Rc<Membership>,
     pub(super) record: Option<Box<Record>>,
+    /// The connection to the backend; none once it serves others, or a tunnel.
+    pub(super) link: Option<Link>,
     pool: usize,
     backend: u32,
     lease: Option<Lease>,
+    /// When something of the response last came.
+    pub(super) seen: Now,
 }
 
 /// With what an exchange begins.
@@ -31,8 +40,12 @@ pub(super) struct Begun {
     pub(super) backend: u32,
     /// The hold on the session key.
     pub(super) lease: Option<Lease>,
+    /// The connection to the backend.
+    pub(super) link: Link,
     /// What will be written to the access log.
     pub(super) record: Option<Box<Record>>,
+    /// The time.
+    pub(super) now: Now,
 }
 
 impl Running {
@@ -40,12 +53,13 @@ impl Running {
         worker: Rc<Worker>,
         current: Rc<Current>,
         membership: Rc<Membership>,
-        Begun { pool, backend, lease, record }: Begun,
+        Begun { pool, backend, lease, link, record, now }: Begun,
     ) -> Self {
         if let Some(lease) = lease {
             membership.set_key(Tag { key: lease.key.0, epoch: lease.epoch });
         }
-        let this = Self { worker, current, membership, record, pool, backend, lease };
+        let this =
+            Self { worker, current, membership, record, link: Some(link), pool, backend, lease, seen: now };
         this.counters().requests.up();
         this.counters().in_flight.up();
         this
@@ -77,6 +91,14 @@ impl Running {
         self.lease.map(|lease| lease.epoch)
     }
 
+    /// The response has ended as it should: others may use the connection.
+    pub(super) fn finish(mut self) {
+        let expires = self.seen.after(self.pool().timeouts.keep_alive);
+        if let Some(link) = self.link.take() {
+            link.keep(expires);
+        }
+    }
+
     /// Lets go of the session key: nothing of this exchange reaches its backend any more.
     pub(super) fn release(&mut self) {
         if let Some(lease) = self.lease.take() {
@@ -93,11 +115,20 @@ impl Running {
 }
 
 impl Drop for Running {
+    /// An exchange that is given up may still have octets on their way to the backend: its connection is closed before
+    /// the key is let go.
     fn drop(&mut self) {
         self.counters().in_flight.down();
-        self.release();
-        if let Some(record) = self.record.take() {
-            record.write(self.worker.clock.now());
-        }
+        let Some(link) = self.link.take().filter(|_| self.worker.is_running()) else { return self.release() };
+        let Some(lease) = self.lease.take() else { return };
+        let (worker, current, pool) = (self.worker.clone(), self.current.clone(), self.pool);
+        tokio::task::spawn_local(async move {
+            // Were it not closed by then, the key's next owner would wait for it, and then go ahead.
+            let _ = timeout(CLOSING, link.closed()).await;
+            current.pool(pool).release(lease, worker.clock.now());
+        });
     }
 }
+
+/// For a connection to close whose exchange was given up.
+const CLOSING: Duration = Duration::from_secs(1);

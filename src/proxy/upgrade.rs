@@ -23,7 +23,8 @@ pub(super) fn is_asked(parts: &Parts) -> bool {
 }
 
 fn names_websocket(fields: &HeaderMap) -> bool {
-    headers::lists(fields, header::CONNECTION, "upgrade") && headers::lists(fields, header::UPGRADE, "websocket")
+    headers::lists(fields, header::CONNECTION, "upgrade")
+        && headers::lists(fields, header::UPGRADE, "websocket")
 }
 
 /// Puts the fields of the upgrade back after those of one hop were removed.
@@ -33,15 +34,20 @@ pub(super) fn ask(fields: &mut HeaderMap) {
 }
 
 /// Opens the tunnel, if the client asked for one and this 101 grants just that.
-pub(super) fn open(mut response: Response<Incoming>, mut running: Running, asked: Option<OnUpgrade>) -> Response<Body> {
+pub(super) fn open(
+    mut response: Response<Incoming>,
+    mut running: Running,
+    asked: Option<OnUpgrade>,
+) -> Response<Body> {
     let Some(client) = asked.filter(|_| names_websocket(response.headers())) else {
         running.note(|| Error::BadUpgrade.to_string());
         if let Some(record) = &mut running.record {
-            record.status = StatusCode::BAD_GATEWAY;
+            record.status = Some(StatusCode::BAD_GATEWAY);
         }
         return Error::BadUpgrade.response(Accept::Text);
     };
     let backend = hyper::upgrade::on(&mut response);
+    running.link = None;
     let worker = Rc::clone(&running.worker);
     tokio::task::spawn_local(async move { tunnel::run(client, backend, running, &worker).await });
     let (mut parts, _) = response.into_parts();

@@ -27,6 +27,7 @@ pub(crate) struct Worker {
     pub(super) draw: Draw,
     /// Where tunnels read into: one buffer for all, since none keeps it over a wait.
     pub(super) scratch: RefCell<Box<[u8]>>,
+    ended: Cell<bool>,
     current: RefCell<Rc<Current>>,
     links: RefCell<AHashMap<(u64, SocketAddr), Rc<Links>>>,
 }
@@ -38,8 +39,12 @@ pub(crate) struct Current {
     pub(super) log_seed: u64,
     generation: u64,
     views: Vec<RefCell<Rc<View>>>,
+    /// By pool and backend, the idle connections last used: what a look-up in [`Worker::links`] would find.
+    at_hand: Vec<Vec<AtHand>>,
     seed: Cell<u64>,
 }
+
+type AtHand = RefCell<Option<(SocketAddr, Rc<Links>)>>;
 
 /// What a tunnel reads at most at one time.
 const SCRATCH: usize = 64 * 1024;
@@ -53,6 +58,7 @@ impl Worker {
             exchanges: Exchanges::new(),
             scratch: RefCell::new(vec![0; SCRATCH].into()),
             current: RefCell::new(Rc::new(Current::new(&core, draw.next()))),
+            ended: Cell::new(false),
             links: RefCell::default(),
             draw,
             core,
@@ -69,15 +75,39 @@ impl Worker {
         self.current.borrow().clone()
     }
 
-    /// Idle connections to a backend at an address.
-    pub(super) fn links(&self, backend: u64, address: SocketAddr) -> Rc<Links> {
-        self.links.borrow_mut().entry((backend, address)).or_default().clone()
+    /// Idle connections to a backend at an address. They outlast the snapshot.
+    pub(super) fn links(
+        &self,
+        current: &Current,
+        (pool, backend): (usize, u32),
+        address: SocketAddr,
+    ) -> Rc<Links> {
+        let mut at_hand = current.at_hand[pool][backend as usize].borrow_mut();
+        if let Some((known, links)) = &*at_hand
+            && *known == address
+        {
+            return links.clone();
+        }
+        let id = current.pool(pool).backends[backend as usize].state.id;
+        let links = self.links.borrow_mut().entry((id, address)).or_default().clone();
+        *at_hand = Some((address, links.clone()));
+        links
     }
 
     fn forget_unused_links(&self, current: &Current) {
         let backends = current.snapshot.pools.iter().flat_map(|pool| &pool.backends);
         let known: Vec<u64> = backends.map(|backend| backend.state.id).collect();
         self.links.borrow_mut().retain(|(backend, _), _| known.contains(backend));
+    }
+
+    /// Whether its runtime still carries out new tasks.
+    pub(super) fn is_running(&self) -> bool {
+        !self.ended.get()
+    }
+
+    /// Notes that the runtime ends: what is dropped from now on is dropped at once.
+    pub(crate) fn end(&self) {
+        self.ended.set(true);
     }
 
     /// Calls what is overdue and closes what idled too long. Meant to be called each [`crate::watch::SWEEP`].
@@ -103,7 +133,9 @@ impl Current {
         let generation = core.generation();
         let snapshot = core.snapshot();
         let views = snapshot.pools.iter().map(|pool| RefCell::new(Rc::new(View::new(pool, seed)))).collect();
-        Self { snapshot, log_seed: core.log_seed, generation, views, seed: Cell::new(seed) }
+        let at_hand = |pool: &Arc<Pool>| pool.backends.iter().map(|_| RefCell::default()).collect();
+        let at_hand = snapshot.pools.iter().map(at_hand).collect();
+        Self { snapshot, log_seed: core.log_seed, generation, views, at_hand, seed: Cell::new(seed) }
     }
 
     pub(super) fn pool(&self, pool: usize) -> &Pool {

@@ -58,7 +58,8 @@ impl Router {
     /// `host` is lower case and without a port. O(routes of the host + wildcards).
     pub fn find(&self, host: &str, path: &str) -> Option<&Route> {
         let exact = self.exact.get(host).into_iter();
-        let wildcards = self.wildcards.iter().filter(|(parent, _)| is_below(host, parent)).map(|(_, routes)| routes);
+        let wildcards =
+            self.wildcards.iter().filter(|(parent, _)| is_below(host, parent)).map(|(_, routes)| routes);
         let mut buckets = exact.chain(wildcards).chain([&self.any]);
         buckets.find_map(|routes| routes.iter().find(|route| fits(&route.path, path)))
     }
@@ -94,7 +95,8 @@ mod tests {
 
     #[test]
     fn the_most_specific_route_wins() {
-        let routes = [("", "/"), ("", "/game"), ("*.b.c", "/"), ("*.a.b.c", "/"), ("a.b.c", "/game"), ("", "/game/x")];
+        let routes =
+            [("", "/"), ("", "/game"), ("*.b.c", "/"), ("*.a.b.c", "/"), ("a.b.c", "/game"), ("", "/game/x")];
         let router = router(&routes);
         let pool = |host, path| router.find(host, path).map(|route| route.pool);
         assert_eq!(pool("z", "/"), Some(0));

@@ -155,7 +155,8 @@ impl Control {
     /// Where a request would go now, and why. Asks the same question as traffic, and changes nothing.
     pub fn explain(&self, uri: &Uri, headers: &HeaderMap, client_ip: IpAddr) -> Explanation {
         let snapshot = self.core.snapshot();
-        let host = headers.get(header::HOST).and_then(|field| host_name(field.as_bytes())).unwrap_or_default();
+        let host =
+            headers.get(header::HOST).and_then(|field| host_name(field.as_bytes())).unwrap_or_default();
         let host = host.as_str();
         let Some(route) = snapshot.router.find(host, uri.path()) else {
             return Explanation::without_route();
@@ -206,9 +207,15 @@ fn detail(pool: &Pool, source: Option<&str>, chosen: Option<(Decision, &Arc<Back
     match (decision.reason, &pool.affinity) {
         (Reason::Bound, _) => format!("The key ({source}) is bound to {name}."),
         (Reason::Placed, Affinity::Hash { .. }) => format!("The key ({source}) hashes to {name}."),
-        (Reason::Placed, _) => format!("The key ({source}) is new; it would be placed on {name} and bound there."),
-        (Reason::Rebound, _) => format!("The backend of the key ({source}) is gone; it would be bound to {name}."),
-        (Reason::Balanced, Affinity::None) => format!("Pool {} is not sticky; its backends take turns.", pool.name),
+        (Reason::Placed, _) => {
+            format!("The key ({source}) is new; it would be placed on {name} and bound there.")
+        }
+        (Reason::Rebound, _) => {
+            format!("The backend of the key ({source}) is gone; it would be bound to {name}.")
+        }
+        (Reason::Balanced, Affinity::None) => {
+            format!("Pool {} is not sticky; its backends take turns.", pool.name)
+        }
         (Reason::Balanced, _) => "The request has no session key; the backends take turns.".into(),
     }
 }

@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use tokio::runtime::LocalOptions;
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
@@ -107,7 +108,10 @@ impl Server {
         work: impl FnOnce(tokio::runtime::LocalRuntime) + Send + 'static,
     ) -> Result<(), StartError> {
         let (ready, is_ready) = std::sync::mpsc::channel();
-        let run = move || match tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default()) {
+        let run = move || match tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default())
+        {
             Ok(runtime) => {
                 // Fails only if the starter has given up.
                 let _ = ready.send(Ok(()));

@@ -21,7 +21,8 @@ pub(super) fn bind_all(
     let mut addresses = Vec::new();
     for listener in listeners {
         let address = listener.address;
-        let (sockets, bound) = bind(address, workers).map_err(|source| StartError::Bind { address, source })?;
+        let (sockets, bound) =
+            bind(address, workers).map_err(|source| StartError::Bind { address, source })?;
         addresses.push(bound);
         by_worker.iter_mut().zip(sockets).for_each(|(own, socket)| own.push(socket));
     }
@@ -72,7 +73,12 @@ pub(super) fn raise_file_limit(wanted: usize) -> usize {
     let Some(files) = getrlimit(Resource::Nofile).current else { return wanted };
     let fit = usize::try_from(files.saturating_sub(RESERVE) / 2).unwrap_or(usize::MAX).max(1);
     if fit < wanted {
-        tracing::warn!(files, wanted, fit, "limits.connections is lowered to what the limit of open files allows");
+        tracing::warn!(
+            files,
+            wanted,
+            fit,
+            "limits.connections is lowered to what the limit of open files allows"
+        );
     }
     fit.min(wanted)
 }

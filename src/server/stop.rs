@@ -71,11 +71,16 @@ mod tests {
 
     #[test]
     fn tunnels_are_closed_between_the_begin_of_the_window_and_the_end() {
-        for timeout in [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(20), Duration::from_secs(600)] {
+        for timeout in
+            [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(20), Duration::from_secs(600)]
+        {
             let schedule = Schedule::new(timeout);
             for key in 0..1000 {
                 assert!(schedule.is_due(key, timeout), "{timeout:?}");
-                assert!(timeout.is_zero() || !schedule.is_due(key, schedule.begin.saturating_sub(Duration::from_nanos(1))));
+                assert!(
+                    timeout.is_zero()
+                        || !schedule.is_due(key, schedule.begin.saturating_sub(Duration::from_nanos(1)))
+                );
             }
         }
     }

@@ -69,6 +69,7 @@ pub(super) async fn run(mut duty: Duty) {
         finish(&station, &mut duty).await;
     }
     watching.abort();
+    station.worker.end();
 }
 
 fn listen(station: &Rc<Station>, socket: std::net::TcpListener) -> Option<tokio::task::JoinHandle<()>> {
@@ -168,7 +169,9 @@ async fn finish(station: &Station, duty: &mut Duty) {
     let schedule = Schedule::new(station.worker.current().snapshot.shutdown_timeout);
     station.connections.finish();
     let mut ticks = interval(SWEEP / 5);
-    while begun.elapsed() < schedule.end && !(station.connections.is_empty() && station.worker.exchanges.is_empty()) {
+    while begun.elapsed() < schedule.end
+        && !(station.connections.is_empty() && station.worker.exchanges.is_empty())
+    {
         tokio::select! {
             _ = ticks.tick() => close_due_tunnels(station, &schedule, begun.elapsed()),
             Some(order) = duty.orders.recv() => station.worker.obey(order),

@@ -1,4 +1,4 @@
-//! The access log: one line per request, written when its response or tunnel has ended.
+//! The access log: one line per request, written when its response or tunnel has ended, however it ended.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use http::{Method, StatusCode};
 
-use crate::clock::Now;
+use crate::clock::{Clock, Now};
 use crate::config::{PathTemplate, Segment};
 
-/// What is said about one request. Session keys appear as a hash only.
+/// What is said about one request, when this is dropped. Session keys appear as a hash only.
 #[derive(Debug)]
 pub struct Record {
+    /// What time it is.
+    pub clock: Clock,
     /// When its head was read.
     pub start: Now,
     /// Who asked.
@@ -32,8 +34,8 @@ pub struct Record {
     pub key_source: Option<String>,
     /// A hash of the session key that is the same as long as the process runs.
     pub key: Option<u64>,
-    /// The answer.
-    pub status: StatusCode,
+    /// The answer; none if the client left before there was one, which is written as 499.
+    pub status: Option<StatusCode>,
     /// When the response head was there.
     pub head: Option<Now>,
     /// Octets of the request body or from the client of a tunnel.
@@ -46,9 +48,12 @@ pub struct Record {
     pub id: String,
 }
 
-impl Record {
-    /// Writes the line.
-    pub fn write(&self, now: Now) {
+/// What nginx made the custom for clients that leave.
+const CLIENT_LEFT: u16 = 499;
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let now = self.clock.now();
         let millis = |from: Now, to: Now| to.since(from).as_micros() as f64 / 1000.0;
         tracing::info!(
             target: "access",
@@ -56,7 +61,7 @@ impl Record {
             method = %self.method,
             host = self.host,
             path = self.path,
-            status = self.status.as_u16(),
+            status = self.status.map_or(CLIENT_LEFT, |status| status.as_u16()),
             pool = self.pool.as_deref(),
             backend = self.backend.as_deref(),
             affinity = self.affinity,
@@ -101,9 +106,8 @@ mod tests {
 
     #[test]
     fn a_key_in_the_path_is_not_written() {
-        let template = PathTemplate {
-            segments: vec![Segment::Literal("game".into()), Segment::Capture("room".into())],
-        };
+        let template =
+            PathTemplate { segments: vec![Segment::Literal("game".into()), Segment::Capture("room".into())] };
         let shown = |template| Redacted { path: "/game/secret/watch", template }.to_string();
         assert_eq!(shown(Some(&template)), "/game/{room}/watch");
         assert_eq!(shown(None), "/game/secret/watch");

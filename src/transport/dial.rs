@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use hyper::client::conn::http1;
@@ -9,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{Link, Outgoing};
+use super::{Link, Links, Outgoing};
 
 /// Why a connection could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -33,16 +34,17 @@ pub enum DialError {
 /// # Errors
 /// No answer in time, or what the system says.
 pub async fn connect(address: SocketAddr, limit: Duration) -> Result<TcpStream, DialError> {
-    let stream = timeout(limit, TcpStream::connect(address)).await.map_err(|_| DialError::TimedOut(limit))??;
+    let stream =
+        timeout(limit, TcpStream::connect(address)).await.map_err(|_| DialError::TimedOut(limit))??;
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
-/// Makes a connection that carries HTTP/1.1. Must be called on a worker's runtime: a local task drives it.
+/// Makes a connection that carries HTTP/1.1, and will idle among `home`. Must be called on a worker's runtime: a local task drives it.
 ///
 /// # Errors
 /// As [`connect`].
-pub async fn dial(address: SocketAddr, limit: Duration) -> Result<Link, DialError> {
+pub async fn dial(address: SocketAddr, limit: Duration, home: Rc<Links>) -> Result<Link, DialError> {
     let stream = connect(address, limit).await?;
     let mut builder = http1::Builder::new();
     builder.writev(false).max_header_size(MAX_RESPONSE_HEAD).max_buf_size(MAX_BUFFER);
@@ -52,7 +54,7 @@ pub async fn dial(address: SocketAddr, limit: Duration) -> Result<Link, DialErro
             tracing::debug!(%address, %error, "connection to a backend ended");
         }
     });
-    Ok(Link::new(sender))
+    Ok(Link::new(sender, home))
 }
 
 /// Octets of a response head.

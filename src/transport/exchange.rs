@@ -71,7 +71,8 @@ impl Exchanges {
 
     /// Begins an exchange.
     pub fn begin(self: &Rc<Self>) -> Membership {
-        let exchange = Exchange { phase: Cell::new(Phase::Head), key: Cell::new(None), fault: Cell::new(None) };
+        let exchange =
+            Exchange { phase: Cell::new(Phase::Head), key: Cell::new(None), fault: Cell::new(None) };
         Membership { ticket: self.watch.enter(exchange), all: self.clone() }
     }
 
@@ -83,7 +84,8 @@ impl Exchanges {
     /// Calls all exchanges of a key that were begun under an epoch before `epoch`. Returns how many.
     pub fn call_key(&self, key: u64, epoch: u64, call: Call) -> usize {
         let mut called = 0;
-        let places: Vec<usize> = self.by_key.borrow().iter_hash(key).filter(|p| p.0 == key).map(|p| p.1).collect();
+        let places: Vec<usize> =
+            self.by_key.borrow().iter_hash(key).filter(|p| p.0 == key).map(|p| p.1).collect();
         for place in places {
             self.watch.visit(place, |slot| {
                 if slot.data.key.get().is_some_and(|tag| tag.epoch <= epoch) {
@@ -156,6 +158,9 @@ impl Membership {
     }
 
     /// Completes with `future`, or with the call that comes before.
+    ///
+    /// # Errors
+    /// The call; what the future was doing is given up.
     pub async fn unless_called<F: Future>(&self, future: F) -> Result<F::Output, Call> {
         let mut future = std::pin::pin!(future);
         std::future::poll_fn(|cx| match self.hear(cx) {

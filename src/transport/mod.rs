@@ -8,6 +8,7 @@ mod outgoing;
 pub mod probe;
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use hyper::client::conn::http1::SendRequest;
 
@@ -23,38 +24,51 @@ pub struct Link {
     pub sender: SendRequest<Outgoing>,
     /// Whether it has carried a request before, and so may have been closed by the backend meanwhile.
     pub used: bool,
-    expires: Now,
+    home: Rc<Links>,
 }
 
-/// The idle connections of one worker to one address, the latest used first.
+/// The idle connections of one worker to one address, the latest used last.
 #[derive(Debug, Default)]
-pub struct Links(RefCell<Vec<Link>>);
+pub struct Links(RefCell<Vec<Idle>>);
+
+#[derive(Debug)]
+struct Idle {
+    sender: SendRequest<Outgoing>,
+    expires: Now,
+}
 
 /// Idle connections kept per worker and backend.
 pub const MAX_IDLE: usize = 1024;
 
 impl Link {
-    /// A connection just made.
-    pub fn new(sender: SendRequest<Outgoing>) -> Self {
-        Self { sender, used: false, expires: Now::NEVER }
+    /// A connection just made, which will idle among `home`.
+    fn new(sender: SendRequest<Outgoing>, home: Rc<Links>) -> Self {
+        Self { sender, used: false, home }
+    }
+
+    /// Keeps the connection, whose exchange is over, for others, until it `expires`.
+    pub fn keep(self, expires: Now) {
+        let mut idle = self.home.0.borrow_mut();
+        if !self.sender.is_closed() && idle.len() < MAX_IDLE {
+            idle.push(Idle { sender: self.sender, expires });
+        }
+    }
+
+    /// Completes when the connection is closed, which it is as soon as what it carries was given up, or has nothing
+    /// to carry.
+    pub async fn closed(mut self) {
+        // Fails when it is closed; otherwise this closes it.
+        let _ = self.sender.ready().await;
     }
 }
 
 impl Links {
-    /// Takes a connection that can be used at once.
-    pub fn take(&self) -> Option<Link> {
+    /// Takes a connection that can be used at once, the latest used if there are several.
+    pub fn take(self: &Rc<Self>) -> Option<Link> {
         let mut idle = self.0.borrow_mut();
         while idle.pop_if(|link| link.sender.is_closed()).is_some() {}
         let ready = idle.iter().rposition(|link| link.sender.is_ready())?;
-        Some(idle.remove(ready))
-    }
-
-    /// Keeps a connection whose exchange is over, until it `expires`.
-    pub fn put(&self, link: Link, expires: Now) {
-        let mut idle = self.0.borrow_mut();
-        if !link.sender.is_closed() && idle.len() < MAX_IDLE {
-            idle.push(Link { used: true, expires, ..link });
-        }
+        Some(Link { sender: idle.remove(ready).sender, used: true, home: self.clone() })
     }
 
     /// Closes connections that idled for too long.

@@ -71,7 +71,10 @@ impl Body for Outgoing {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         self.0.as_mut().map_or(Poll::Ready(None), |streaming| streaming.poll_frame(cx))
     }
 
@@ -156,10 +159,10 @@ impl Gate {
     /// A closed gate that `request`'s interim response opens.
     pub fn before<B>(request: &mut http::Request<B>) -> Self {
         let opened = Arc::new(Opened::default());
-        let opener = opened.clone();
+        let by_backend = opened.clone();
         hyper::ext::on_informational(request, move |response| {
             if response.status() == http::StatusCode::CONTINUE {
-                opener.open();
+                by_backend.open();
             }
         });
         Self { opened, patience: Box::pin(sleep(PATIENCE)) }
@@ -167,7 +170,11 @@ impl Gate {
 
     fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         *self.opened.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
-        if self.opened.open.load(Ordering::Acquire) { Poll::Ready(()) } else { self.patience.as_mut().poll(cx) }
+        if self.opened.open.load(Ordering::Acquire) {
+            Poll::Ready(())
+        } else {
+            self.patience.as_mut().poll(cx)
+        }
     }
 }
 

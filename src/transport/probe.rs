@@ -49,7 +49,12 @@ pub async fn tcp(address: SocketAddr, limit: Duration) -> Result<(), ProbeError>
 ///
 /// # Errors
 /// Why there is none.
-pub async fn http(address: SocketAddr, host: &str, path: &str, limit: Duration) -> Result<StatusCode, ProbeError> {
+pub async fn http(
+    address: SocketAddr,
+    host: &str,
+    path: &str,
+    limit: Duration,
+) -> Result<StatusCode, ProbeError> {
     timeout(limit, get(address, host, path, limit)).await.unwrap_or(Err(ProbeError::TimedOut(limit)))
 }
 

@@ -72,9 +72,9 @@ impl Entry {
         self.last_seen = now.secs();
     }
 
-    /// Begins anew under `owner`: what was live counts no more.
-    pub(super) fn give(&mut self, owner: u32, epoch: u64, live: u32, now: Now) {
-        *self = Self { owner, epoch, last_seen: now.secs(), live: SEEN_AGAIN | live, ..*self };
+    /// Begins anew under `owner`, held by whoever gave it: what was live before counts no more.
+    pub(super) fn give(&mut self, owner: u32, epoch: u64, now: Now) {
+        *self = Self { owner, epoch, last_seen: now.secs(), live: SEEN_AGAIN | 1, ..*self };
     }
 
     pub(super) fn is_expired(&self, now: Now, idle_secs: u32) -> bool {

@@ -137,7 +137,7 @@ impl SessionTable {
 
     /// The binding of a key, if it has one. Changes nothing.
     pub fn peek(&self, key: Fingerprint, now: Now) -> Option<Binding> {
-        self.shard(key).find(key.0, now).map(|entry| entry.binding())
+        self.shard(key).find(key.0, now).map(Entry::binding)
     }
 
     /// Holds a key for `owner`, binding it if it is unknown: one more of it is live until it is released.
@@ -174,7 +174,14 @@ impl SessionTable {
 
     /// Binds a key that a response of `owner` issued. A binding to another owner wins, unless `gone` says that owner
     /// cannot serve and nothing of the key is live.
-    pub fn learn(&self, key: Fingerprint, placement: u64, owner: u32, now: Now, gone: impl Fn(u32) -> bool) -> Lesson {
+    pub fn learn(
+        &self,
+        key: Fingerprint,
+        placement: u64,
+        owner: u32,
+        now: Now,
+        gone: impl Fn(u32) -> bool,
+    ) -> Lesson {
         let mut shard = self.shard(key);
         let Some(entry) = shard.find_mut(key.0, now) else {
             let learned = self.insert(&mut shard, Entry::new(key.0, placement, owner, now), 0);
@@ -185,7 +192,7 @@ impl SessionTable {
             return Lesson::Known;
         }
         if entry.live() == 0 && gone(entry.owner) {
-            self.give(&mut shard, key, owner, 0, now);
+            self.insert(&mut shard, Entry::new(key.0, placement, owner, now), 0);
             return Lesson::Learned;
         }
         self.violations.fetch_add(1, Ordering::Relaxed);
@@ -204,7 +211,7 @@ impl SessionTable {
             entry.set_moving(true);
             return Claim::Moving(shard.arrival(key.0));
         }
-        let binding = self.give(&mut shard, key, owner, 1, now);
+        let binding = self.give(&mut shard, key, owner, now);
         let arrived = shard.arrived(key.0);
         drop(shard);
         if let Some(arrived) = arrived {
@@ -269,15 +276,15 @@ impl SessionTable {
 
     /// Upper bits choose the shard; the table inside takes the others.
     fn shard(&self, key: Fingerprint) -> MutexGuard<'_, Shard> {
-        let shelf = &self.shards[(key.0 >> 40) as usize & (self.shards.len() - 1)];
-        shelf.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let place = (key.0 >> 40) as usize & (self.shards.len() - 1);
+        self.shards[place].0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a session, in the place of an ended one of the same key, or making room if need be; `None` if all that was
+    /// Adds a session, in the place of a former one of the same key, or making room if need be; `None` if all that was
     /// looked at for room is live.
     fn insert(&self, shard: &mut Shard, entry: Entry, live: u32) -> Option<Binding> {
-        if let Some(ended) = shard.remove(entry.fingerprint) {
-            self.count(ended.owner, -1);
+        if let Some(former) = shard.remove(entry.fingerprint) {
+            self.count(former.owner, -1);
         } else if shard.is_full() {
             self.count(shard.evict()?.owner, -1);
             self.evictions.fetch_add(1, Ordering::Relaxed);
@@ -286,8 +293,8 @@ impl SessionTable {
         Some(shard.insert(entry, live))
     }
 
-    fn give(&self, shard: &mut Shard, key: Fingerprint, owner: u32, live: u32, now: Now) -> Option<Binding> {
-        let (former, binding) = shard.give(key.0, owner, live, now)?;
+    fn give(&self, shard: &mut Shard, key: Fingerprint, owner: u32, now: Now) -> Option<Binding> {
+        let (former, binding) = shard.give(key.0, owner, now)?;
         self.count(former, -1);
         self.count(owner, 1);
         Some(binding)

@@ -81,12 +81,12 @@ impl Shard {
         Some(found.remove().0)
     }
 
-    /// Gives a key to another owner under a new epoch, with so much of it live there; returns the former owner too.
-    pub(super) fn give(&mut self, key: u64, owner: u32, live: u32, now: Now) -> Option<(u32, Binding)> {
+    /// Gives a key to another owner under a new epoch, and holds it once; returns the former owner too.
+    pub(super) fn give(&mut self, key: u64, owner: u32, now: Now) -> Option<(u32, Binding)> {
         let epoch = self.next_epoch(now.micros());
         let entry = self.entries.find_mut(mix(key), |e| e.fingerprint == key)?;
         let former = entry.owner;
-        entry.give(owner, epoch, live, now);
+        entry.give(owner, epoch, now);
         Some((former, entry.binding()))
     }
 
@@ -122,7 +122,8 @@ impl Shard {
         let places = self.entries.num_buckets();
         let start = mix(self.draw) as usize % places.max(1);
         let around = (start..start + places.min(SEARCH)).map(|i| i % places);
-        let idle = around.filter_map(|i| self.entries.get_bucket(i).filter(|e| e.live() == 0).map(|e| (i, e)));
+        let idle =
+            around.filter_map(|i| self.entries.get_bucket(i).filter(|e| e.live() == 0).map(|e| (i, e)));
         let victim = idle.take(SAMPLE).min_by_key(|(_, e)| (e.seen_again(), e.last_seen))?.0;
         self.entries.get_bucket_entry(victim).ok().map(|found| found.remove().0)
     }
@@ -132,7 +133,8 @@ impl Shard {
         let places = self.entries.num_buckets();
         for _ in 0..budget.min(places) {
             self.sweep_at = (self.sweep_at + 1) % places;
-            let expired = self.entries.get_bucket(self.sweep_at).is_some_and(|e| e.is_expired(now, self.idle_secs));
+            let expired =
+                self.entries.get_bucket(self.sweep_at).is_some_and(|e| e.is_expired(now, self.idle_secs));
             if expired && let Ok(found) = self.entries.get_bucket_entry(self.sweep_at) {
                 ended(found.remove().0.owner);
             }
