@@ -4,11 +4,13 @@ use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Context;
 
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
+use super::Worker;
 use crate::transport::exchange::Membership;
 use crate::transport::io::Pulse;
 
@@ -23,14 +25,34 @@ pub(crate) struct Client {
     pub(crate) pulse: Arc<Pulse>,
     /// The exchange whose response body is on its way to this client.
     pub(super) streaming: RefCell<Option<Rc<Membership>>>,
+    /// Kept as long as anything of the connection lives, a tunnel included.
+    _place: Place,
+}
+
+/// One of the client connections the process may have; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Place(Rc<Worker>);
+
+impl Place {
+    pub(crate) fn take(worker: &Rc<Worker>) -> Self {
+        worker.core.connections.fetch_add(1, Ordering::Relaxed);
+        Self(worker.clone())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.core.connections.fetch_sub(1, Ordering::Relaxed);
+        self.0.freed.notify_one();
+    }
 }
 
 impl Client {
-    pub(crate) fn new(peer: SocketAddr, pulse: Arc<Pulse>) -> Self {
+    pub(crate) fn new(peer: SocketAddr, pulse: Arc<Pulse>, place: Place) -> Self {
         let ip = peer.ip().to_canonical();
         let text = ip.to_string();
         let ip_value = HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("unknown"));
-        Self { ip, ip_value, pulse, streaming: RefCell::new(None) }
+        Self { ip, ip_value, pulse, streaming: RefCell::new(None), _place: place }
     }
 
     /// Whether the response on its way has not moved for too long, or must not go on. Without either, the task of `cx`

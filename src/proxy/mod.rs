@@ -37,7 +37,7 @@ use crate::affinity;
 use crate::pool::Key;
 
 pub(crate) use body::Body;
-pub(crate) use client::Client;
+pub(crate) use client::{Client, Place};
 pub(crate) use core::{Core, Order};
 pub(crate) use request::host_name;
 pub(crate) use worker::Worker;

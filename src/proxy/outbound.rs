@@ -6,8 +6,9 @@ use http::{Extensions, HeaderValue, Request, Version, header};
 use hyper::body::Body as _;
 use hyper::upgrade::OnUpgrade;
 
+use super::headers;
 use super::request::{Asked, Reply};
-use super::{headers, upgrade};
+use super::upgrade::{self, ClientEnd};
 use crate::clock::Clock;
 use crate::config::Limits;
 use crate::pool::Pool;
@@ -19,7 +20,7 @@ use crate::transport::{Gate, Outgoing, Pace};
 pub(super) struct Outbound {
     pub(super) request: Request<Outgoing>,
     /// The client's end of a tunnel, where one was asked for.
-    pub(super) upgrade: Option<OnUpgrade>,
+    pub(super) upgrade: Option<ClientEnd>,
     pub(super) reply: Reply,
 }
 
@@ -35,6 +36,7 @@ pub(super) fn prepare(
     let reply = Reply { accept: parts.headers.get(header::ACCEPT).cloned(), record };
     let asked_upgrade = seen.upgrade && body.is_end_stream() && upgrade::is_asked(&parts);
     let upgrade = parts.extensions.remove::<OnUpgrade>().filter(|_| asked_upgrade);
+    let upgrade = upgrade.map(|upgrade| ClientEnd { upgrade, client: client.clone() });
     headers::strip(&mut parts.headers, seen);
     headers::forwarded(&mut parts.headers, &client, trusted, seen);
     if upgrade.is_some() {

@@ -2,12 +2,11 @@
 
 use http::{HeaderMap, Response, StatusCode, header};
 use hyper::body::{Body as _, Incoming};
-use hyper::upgrade::OnUpgrade;
 
 use super::body::{Body, Stream};
 use super::headers::{self, Seen};
 use super::running::Running;
-use super::upgrade;
+use super::upgrade::{self, ClientEnd};
 use crate::clock::Now;
 use crate::pool::Key;
 
@@ -17,7 +16,7 @@ pub(super) fn respond(
     response: Response<Incoming>,
     mut running: Running,
     key: Option<&Key>,
-    asked_upgrade: Option<OnUpgrade>,
+    asked_upgrade: Option<ClientEnd>,
 ) -> Response<Body> {
     let now = running.worker.clock.now();
     running.seen = now;

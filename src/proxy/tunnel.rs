@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::Worker;
 use super::frames::{Frames, close_to_backend, close_to_client};
 use super::running::Running;
+use super::upgrade::ClientEnd;
 use crate::transport::exchange::Phase;
 use crate::transport::io::ClientIo;
 use crate::watch::Call;
@@ -61,8 +62,10 @@ enum End {
 }
 
 /// Waits for both connections, then carries bytes. The exchange ends with the tunnel.
-pub(super) async fn run(client: OnUpgrade, backend: OnUpgrade, mut running: Running, worker: &Worker) {
+pub(super) async fn run(client: ClientEnd, backend: OnUpgrade, mut running: Running, worker: &Worker) {
     running.membership.wait_for(Phase::Tunnel, worker.clock.now().after(OPENING));
+    // The connection counts as the client's as long as the tunnel is open.
+    let ClientEnd { upgrade: client, client: _connection } = client;
     let both = async { tokio::try_join!(client, backend) };
     let tunnel = match running.membership.unless_called(both).await {
         Ok(Ok((client, backend))) => Tunnel::open(client, backend),

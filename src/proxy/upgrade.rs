@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
+use super::Client;
 use super::body::Body;
 use super::error::{Accept, Error};
 use super::headers::{self, Seen};
@@ -16,6 +17,13 @@ use super::tunnel;
 /// The one protocol that is tunnelled.
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 const UPGRADE: HeaderValue = HeaderValue::from_static("upgrade");
+
+/// The client's end of a tunnel to be.
+#[derive(Debug)]
+pub(super) struct ClientEnd {
+    pub(super) upgrade: OnUpgrade,
+    pub(super) client: Rc<Client>,
+}
 
 /// Whether a request asks for a WebSocket (RFC 6455 §4.1).
 pub(super) fn is_asked(parts: &Parts) -> bool {
@@ -37,7 +45,7 @@ pub(super) fn ask(fields: &mut HeaderMap) {
 pub(super) fn open(
     mut response: Response<Incoming>,
     mut running: Running,
-    asked: Option<OnUpgrade>,
+    asked: Option<ClientEnd>,
 ) -> Response<Body> {
     let Some(client) = asked.filter(|_| names_websocket(response.headers())) else {
         running.note(|| Error::BadUpgrade.to_string());

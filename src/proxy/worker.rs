@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use ahash::AHashMap;
+use tokio::sync::Notify;
 
 use super::{Core, Order};
 use crate::backend::Counters;
@@ -23,6 +24,8 @@ pub(crate) struct Worker {
     pub(crate) core: Arc<Core>,
     pub(crate) clock: Clock,
     pub(crate) exchanges: Rc<Exchanges>,
+    /// Told when a client connection has ended.
+    pub(crate) freed: Notify,
     /// Random numbers for ids and masks.
     pub(super) draw: Draw,
     /// Where tunnels read into: one buffer for all, since none keeps it over a wait.
@@ -56,6 +59,7 @@ impl Worker {
             index,
             clock: core.clock,
             exchanges: Exchanges::new(),
+            freed: Notify::new(),
             scratch: RefCell::new(vec![0; SCRATCH].into()),
             current: RefCell::new(Rc::new(Current::new(&core, draw.next()))),
             ended: Cell::new(false),

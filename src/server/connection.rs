@@ -16,10 +16,10 @@ use hyper::server::conn::http1::{Builder, UpgradeableConnection};
 use hyper::service::Service;
 use tokio::net::TcpStream;
 
-use super::worker::Place;
+use super::worker::Station;
 use crate::clock::Now;
 use crate::config::Limits;
-use crate::proxy::{Answer, Body, Client, Worker, handle};
+use crate::proxy::{Answer, Body, Client, Place, Worker, handle};
 use crate::transport::io::{Activity, Beat, ClientIo, Pulse};
 use crate::watch::{Call, Ticket, Watch};
 
@@ -96,11 +96,10 @@ impl Service<Request<Incoming>> for Desk {
 type Served = UpgradeableConnection<ClientIo, Desk>;
 
 /// Serves a connection until it ends, takes too long, or is told to.
-pub(super) async fn serve(place: Place, stream: TcpStream, peer: SocketAddr) {
-    let station = &place.0;
+pub(super) async fn serve(station: Rc<Station>, place: Place, stream: TcpStream, peer: SocketAddr) {
     let pulse = Arc::new(Pulse::default());
     let ticket = station.connections.enter(pulse.clone());
-    let client = Rc::new(Client::new(peer, pulse.clone()));
+    let client = Rc::new(Client::new(peer, pulse.clone(), place));
     let desk = Desk { worker: station.worker.clone(), client: client.clone() };
     let builder = builder(&station.worker.current().snapshot.limits);
     let mut connection = builder.serve_connection(ClientIo::new(stream, pulse.clone()), desk).with_upgrades();

@@ -1,6 +1,5 @@
 //! One worker: accepts on its own sockets, watches over its connections, and stops when told.
 
-use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -9,12 +8,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::connection::{self, Connections};
 use super::stop::{Schedule, Stop};
-use crate::proxy::{Core, Order, Worker};
+use crate::proxy::{Core, Order, Place, Worker};
 use crate::transport::exchange::Phase;
 use crate::watch::{Call, SWEEP};
 
@@ -39,9 +38,6 @@ pub(super) struct Station {
     pub(super) worker: Rc<Worker>,
     pub(super) connections: Rc<Connections>,
     limit: usize,
-    /// A place has become free.
-    freed: Notify,
-    accepting: Cell<bool>,
 }
 
 /// After an accept failed, or found no place.
@@ -53,8 +49,6 @@ pub(super) async fn run(mut duty: Duty) {
         worker: Worker::new(duty.index, duty.core.clone()),
         connections: Connections::new(),
         limit: duty.connections,
-        freed: Notify::new(),
-        accepting: Cell::new(true),
     });
     tokio::select! {
         _ = duty.settled.wait_for(|settled| *settled) => {}
@@ -63,7 +57,6 @@ pub(super) async fn run(mut duty: Duty) {
     let listeners: Vec<_> = duty.sockets.drain(..).filter_map(|socket| listen(&station, socket)).collect();
     let watching = tokio::task::spawn_local(watch_over(station.clone()));
     let stop = obey(&station, &mut duty).await;
-    station.accepting.set(false);
     listeners.iter().for_each(tokio::task::JoinHandle::abort);
     if stop == Stop::Graceful {
         finish(&station, &mut duty).await;
@@ -108,33 +101,15 @@ impl Station {
     async fn wait_for_place(&self) {
         while self.worker.core.connections.load(Ordering::Relaxed) >= self.limit {
             tokio::select! {
-                () = self.freed.notified() => {}
+                () = self.worker.freed.notified() => {}
                 () = sleep(BACK_OFF) => {}
             }
         }
     }
 
     fn serve(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr) {
-        let place = Place::take(self.clone());
-        tokio::task::spawn_local(connection::serve(place, stream, peer));
-    }
-}
-
-/// One of the connections the process may have; given back when dropped.
-#[derive(Debug)]
-pub(super) struct Place(pub(super) Rc<Station>);
-
-impl Place {
-    fn take(station: Rc<Station>) -> Self {
-        station.worker.core.connections.fetch_add(1, Ordering::Relaxed);
-        Self(station)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.worker.core.connections.fetch_sub(1, Ordering::Relaxed);
-        self.0.freed.notify_one();
+        let place = Place::take(&self.worker);
+        tokio::task::spawn_local(connection::serve(self.clone(), place, stream, peer));
     }
 }
 

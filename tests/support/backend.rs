@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::message::{Message, Reader};
-use super::wait::{DEADLINE, eventually};
+use super::wait::{DEADLINE, Latch, eventually};
 
 type Script = dyn Fn(&mut Conn) + Send + Sync;
 
@@ -19,6 +19,8 @@ pub struct Backend {
     pub address: SocketAddr,
     /// Bound, never listening: keeps the port while nobody serves it.
     _port: Socket,
+    /// What scripts may wait for; opened by the test.
+    pub next: Latch,
     script: Arc<Script>,
     seen: Arc<Mutex<Seen>>,
     listening: Mutex<Option<(TcpListener, JoinHandle<()>)>>,
@@ -38,6 +40,8 @@ struct Seen {
 pub struct Conn {
     pub number: usize,
     pub reader: Reader<TcpStream>,
+    /// The backend's.
+    pub next: Latch,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -54,7 +58,8 @@ impl Backend {
         let port = socket(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         let address = port.local_addr().unwrap().as_socket().unwrap();
         let (name, script) = (name.to_owned(), Arc::new(script));
-        Self { name, address, _port: port, script, seen: Arc::default(), listening: Mutex::default() }
+        let (seen, next, listening) = (Arc::default(), Latch::new(), Mutex::default());
+        Self { name, address, _port: port, next, script, seen, listening }
     }
 
     /// Answers every request with the same octets.
@@ -149,10 +154,11 @@ impl Backend {
         let socket = socket(self.address);
         socket.listen(128).unwrap();
         let listener = TcpListener::from(socket);
-        let (own, script, seen) = (listener.try_clone().unwrap(), self.script.clone(), self.seen.clone());
+        let (own, next) = (listener.try_clone().unwrap(), self.next.clone());
+        let (script, seen) = (self.script.clone(), self.seen.clone());
         let accepting = std::thread::spawn(move || {
             while let Ok((stream, _)) = own.accept() {
-                serve(stream, script.clone(), seen.clone());
+                serve(stream, script.clone(), seen.clone(), next.clone());
             }
         });
         *listening = Some((listener, accepting));
@@ -176,7 +182,7 @@ fn socket(address: SocketAddr) -> Socket {
     socket
 }
 
-fn serve(stream: TcpStream, script: Arc<Script>, seen: Arc<Mutex<Seen>>) {
+fn serve(stream: TcpStream, script: Arc<Script>, seen: Arc<Mutex<Seen>>, next: Latch) {
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     stream.set_nodelay(true).unwrap();
     let number = {
@@ -187,14 +193,18 @@ fn serve(stream: TcpStream, script: Arc<Script>, seen: Arc<Mutex<Seen>>) {
         number
     };
     std::thread::spawn(move || {
-        let mut conn = Conn { number, reader: Reader::new(stream), seen };
+        let mut conn = Conn { number, reader: Reader::new(stream), next, seen };
         script(&mut conn);
     });
 }
 
 impl Drop for Conn {
     fn drop(&mut self) {
-        let _ = self.reader.source.shutdown(Shutdown::Both);
+        // A clone of the socket may be held elsewhere, so closing this one would not end it. A linger of zero makes
+        // the close a reset, but for that it must be the last, and not shut down before.
+        if SockRef::from(&self.reader.source).linger().is_ok_and(|linger| linger.is_none()) {
+            let _ = self.reader.source.shutdown(Shutdown::Both);
+        }
         if let Ok(mut seen) = self.seen.lock() {
             seen.open.retain(|(number, _)| *number != self.number);
         }

@@ -146,7 +146,8 @@ impl<R: Read> Reader<R> {
         loop {
             let line = self.through(b"\r\n")?;
             let digits = std::str::from_utf8(&line[..line.len() - 2]).expect("a size is text");
-            let size = usize::from_str_radix(digits, 16).unwrap_or_else(|_| panic!("{digits:?} is no chunk size"));
+            let size =
+                usize::from_str_radix(digits, 16).unwrap_or_else(|_| panic!("{digits:?} is no chunk size"));
             let data = self.take(size);
             body.extend_from_slice(&data);
             if data.len() < size {

@@ -92,7 +92,10 @@ impl Process {
     #[track_caller]
     pub fn access(&self, count: usize) -> Vec<String> {
         let access = || -> Vec<String> {
-            self.lines().into_iter().filter(|line| line.contains("access") && line.contains("status")).collect()
+            self.lines()
+                .into_iter()
+                .filter(|line| line.contains("access") && line.contains("status"))
+                .collect()
         };
         eventually(&format!("{count} access lines"), || access().len() >= count);
         access()
