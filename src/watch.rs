@@ -106,9 +106,12 @@ impl<T> Slot<T> {
         }
     }
 
-    /// Sets when this one is overdue; [`Now::NEVER`] if it never is.
+    /// Sets when this one is overdue; [`Now::NEVER`] if it never is. That a former deadline passed is forgotten.
     pub fn set_deadline(&self, deadline: Now) {
         self.deadline.set(deadline);
+        if self.call.get() == Some(Call::Overdue) {
+            self.call.set(None);
+        }
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) struct Body {
 #[derive(Debug)]
 enum Kind {
     Full(Option<Bytes>),
+    /// Not sent, so that the length in the head is of a body the client has: hyper drops that of an empty one.
+    Absent,
     Stream(Box<Stream>),
 }
 
@@ -41,6 +43,10 @@ impl Body {
 
     pub(super) const fn full(bytes: Bytes) -> Self {
         Self { kind: Kind::Full(Some(bytes)), client: None }
+    }
+
+    pub(super) const fn absent() -> Self {
+        Self { kind: Kind::Absent, client: None }
     }
 
     pub(super) fn stream(stream: Stream) -> Self {
@@ -133,6 +139,7 @@ impl HttpBody for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match &mut self.kind {
             Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Kind::Absent => Poll::Ready(None),
             Kind::Stream(stream) => stream.poll_frame(cx),
         }
     }
@@ -140,6 +147,7 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Full(bytes) => bytes.is_none(),
+            Kind::Absent => false,
             Kind::Stream(stream) => stream.incoming.is_end_stream(),
         }
     }
@@ -147,6 +155,7 @@ impl HttpBody for Body {
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Kind::Absent => SizeHint::default(),
             Kind::Stream(stream) => stream.incoming.size_hint(),
         }
     }

@@ -103,6 +103,7 @@ fn is_protected(name: &str) -> bool {
     matches!(
         name,
         "host" | "content-length" | "content-type" | "cookie" | "set-cookie" | "authorization" | "forwarded"
+            | "x-request-id"
     ) || name.starts_with("x-forwarded-")
 }
 

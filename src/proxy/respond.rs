@@ -1,6 +1,6 @@
 //! From a backend's response head to the response a client gets.
 
-use http::{HeaderMap, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
 use hyper::body::{Body as _, Incoming};
 
 use super::body::{Body, Stream};
@@ -34,9 +34,14 @@ pub(super) fn respond(
         parts.headers.remove(header::CONTENT_LENGTH);
     }
     headers::strip(&mut parts.headers, seen);
+    parts.version = Version::HTTP_11;
+    if running.membership.is_held_back() {
+        parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if incoming.is_end_stream() {
         running.finish();
-        return Response::from_parts(parts, Body::empty());
+        let absent = parts.status == StatusCode::NOT_MODIFIED;
+        return Response::from_parts(parts, if absent { Body::absent() } else { Body::empty() });
     }
     Response::from_parts(parts, Body::stream(Stream { incoming, running: Some(running) }))
 }

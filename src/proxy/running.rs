@@ -12,7 +12,7 @@ use crate::clock::Now;
 use crate::pool::{Lease, Pool};
 use crate::telemetry::Record;
 use crate::transport::Link;
-use crate::transport::exchange::{Membership, Tag};
+use crate::transport::exchange::{Membership, Phase, Tag};
 
 /// Held from the moment a request has a backend until its response body or tunnel has ended, or was dropped.
 /// Then the backend's counters, the session's lease and the access log are settled.
@@ -93,6 +93,7 @@ impl Running {
 
     /// The response has ended as it should: others may use the connection.
     pub(super) fn finish(mut self) {
+        self.membership.wait_for(Phase::Over, Now::NEVER);
         let expires = self.seen.after(self.pool().timeouts.keep_alive);
         if let Some(link) = self.link.take() {
             link.keep(expires);

@@ -20,6 +20,8 @@ pub enum Phase {
     ResponseBody,
     /// Either side of a tunnel.
     Tunnel,
+    /// Nothing: the response has ended, whatever of the request has not been sent.
+    Over,
 }
 
 /// One exchange as its worker's watch knows it.
@@ -28,6 +30,7 @@ pub struct Exchange {
     phase: Cell<Phase>,
     key: Cell<Option<Tag>>,
     fault: Cell<Option<Fault>>,
+    held_back: Cell<bool>,
 }
 
 /// What the client did wrong while its request was on the way.
@@ -71,8 +74,12 @@ impl Exchanges {
 
     /// Begins an exchange.
     pub fn begin(self: &Rc<Self>) -> Membership {
-        let exchange =
-            Exchange { phase: Cell::new(Phase::Head), key: Cell::new(None), fault: Cell::new(None) };
+        let exchange = Exchange {
+            phase: Cell::new(Phase::Head),
+            key: Cell::new(None),
+            fault: Cell::new(None),
+            held_back: Cell::new(false),
+        };
         Membership { ticket: self.watch.enter(exchange), all: self.clone() }
     }
 
@@ -135,6 +142,16 @@ impl Membership {
     /// Notes what the client did wrong.
     pub fn set_fault(&self, fault: Fault) {
         self.ticket.with(|slot| slot.data.fault.set(Some(fault)));
+    }
+
+    /// Whether the request body waits for the backend to agree to it.
+    pub fn is_held_back(&self) -> bool {
+        self.ticket.with(|slot| slot.data.held_back.get())
+    }
+
+    /// Notes whether the request body waits for the backend to agree to it.
+    pub fn hold_back(&self, held_back: bool) {
+        self.ticket.with(|slot| slot.data.held_back.set(held_back));
     }
 
     /// Makes the exchange findable by its key.

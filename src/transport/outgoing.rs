@@ -25,6 +25,9 @@ pub enum BodyError {
     /// It is longer than allowed.
     #[error("the request body is longer than {0} octets")]
     TooLong(u64),
+    /// The backend has answered without asking for it.
+    #[error("the backend does not want the request body")]
+    Unwanted,
 }
 
 /// A request body as it is sent to a backend.
@@ -63,6 +66,7 @@ impl Outgoing {
     /// Streams `incoming`, at most `limit` octets (0: any number), through `gate` if there is one.
     pub fn stream(incoming: Incoming, limit: u64, pace: Pace, gate: Option<Gate>) -> Self {
         let limit = if limit == 0 { u64::MAX } else { limit };
+        pace.exchange.hold_back(gate.is_some());
         Self(Some(Box::new(Streaming { incoming, left: limit, limit, pace, gate })))
     }
 }
@@ -92,6 +96,10 @@ impl Streaming {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Some(gate) = &mut self.gate {
             ready!(gate.poll_open(cx));
+            if self.pace.exchange.phase() == Phase::Over {
+                return Poll::Ready(Some(Err(BodyError::Unwanted)));
+            }
+            self.pace.exchange.hold_back(false);
             self.gate = None;
         }
         let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {

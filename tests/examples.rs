@@ -1,0 +1,184 @@
+//! What the documentation shows is accepted: every file in `examples/`, every `toml` block of README and `docs/`, and
+//! the configuration reference names every key there is, at its right default.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use homing::config::{Balance, Config, HostPattern, KeySource, Mode, Pool};
+use toml::de::{DeTable, DeValue};
+
+// === Examples ===
+
+#[test]
+fn every_example_is_accepted() {
+    let files = files_in("examples", "toml");
+    assert!(files.len() >= 6, "examples are gone: {files:?}");
+    for path in files {
+        if let Err(errors) = Config::load(&path) {
+            panic!("\n{errors}");
+        }
+    }
+}
+
+#[test]
+fn minimal_takes_turns() {
+    let pool = &example("minimal").pools[0];
+    assert_eq!((pool.balance, pool.backends.len()), (Balance::RoundRobin, 2));
+    assert!(pool.sticky.is_none() && pool.health.is_none());
+}
+
+#[test]
+fn rooms_share_their_key_and_the_lobby_has_none() {
+    let config = example("rooms");
+    assert_eq!(keys(&config.pools[0]), ["path:/game/{room}", "path:/chat/{room}"]);
+    let lobby = config.routes.iter().find(|route| route.path == "/lobby").unwrap();
+    assert_eq!(lobby.key, Some(Vec::new()));
+    assert!(config.routes.iter().all(|route| route.pool == 0));
+}
+
+#[test]
+fn a_login_is_learned_from_where_it_is_looked_for() {
+    let config = example("login-cookie");
+    let pool = &config.pools[0];
+    let Mode::Table(table) = &pool.sticky.as_ref().unwrap().mode else { panic!("not a table") };
+    let learned: Vec<_> = table.learn.iter().map(ToString::to_string).collect();
+    assert_eq!(learned, keys(pool));
+    assert_eq!(table.capacity.get(), 200_000);
+}
+
+#[test]
+fn round_robin_is_not_sticky() {
+    let config = example("round-robin");
+    assert!(config.pools.iter().all(|pool| pool.sticky.is_none()));
+    assert_eq!(config.routes[1].host, HostPattern::Wildcard("api.example.com".to_owned()));
+    assert_eq!(config.pools[0].backends.iter().map(|backend| backend.weight).collect::<Vec<_>>(), [3, 2, 0]);
+}
+
+#[test]
+fn behind_a_proxy_the_client_is_whom_that_names() {
+    let config = example("behind-a-proxy");
+    assert_eq!(config.trusted_proxies.len(), 2);
+    assert_eq!(keys(&config.pools[0]).last().map(String::as_str), Some("client_ip"));
+}
+
+#[test]
+fn a_cache_only_hashes() {
+    let config = example("cache-hash");
+    let sticky = config.pools[0].sticky.as_ref().unwrap();
+    assert!(matches!(sticky.mode, Mode::Hash));
+    assert!(matches!(sticky.key[..], [KeySource::Path(_)]));
+}
+
+// === Documentation ===
+
+#[test]
+fn every_toml_block_of_the_documentation_is_accepted() {
+    let mut blocks = 0;
+    for path in pages() {
+        for (line, block) in toml_blocks(&fs::read_to_string(&path).unwrap()) {
+            blocks += 1;
+            let origin = format!("{} from line {line}", path.display());
+            if let Err(errors) = Config::parse(&block, &origin) {
+                panic!("\n{errors}");
+            }
+        }
+    }
+    assert!(blocks >= 3, "only {blocks} blocks: are they still marked as toml?");
+}
+
+/// The reference shows a file with every default spelled out, then the shortest with the same meaning.
+#[test]
+fn the_defaults_of_the_reference_are_the_defaults() {
+    let reference = fs::read_to_string(root("docs/configuration.md")).unwrap();
+    let blocks = toml_blocks(&reference);
+    let [spelled_out, shortest, ..] = &blocks[..] else { panic!("the two files are gone") };
+    let meaning = |block: &str| format!("{:#?}", Config::parse(block, "docs/configuration.md").unwrap());
+    assert_eq!(meaning(&spelled_out.1), meaning(&shortest.1));
+}
+
+#[test]
+fn the_reference_names_every_key_of_the_contract() {
+    let reference = fs::read_to_string(root("docs/configuration.md")).unwrap();
+    let contract = fs::read_to_string(root("tests/config/contract.toml")).unwrap();
+    let mut keys = Vec::new();
+    let table = DeTable::parse(&contract).unwrap();
+    collect(table.get_ref(), &mut keys);
+    let missing: Vec<_> = keys.into_iter().filter(|key| !reference.contains(&format!("`{key}`"))).collect();
+    assert!(missing.is_empty(), "docs/configuration.md does not name {missing:?}");
+}
+
+#[test]
+fn relative_links_lead_somewhere() {
+    let mut lost = Vec::new();
+    for path in pages() {
+        let text = fs::read_to_string(&path).unwrap();
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+        let local = targets.filter(|target| !target.is_empty() && !target.contains(':'));
+        // The screenshot is made by the page check.
+        for target in local.filter(|target| *target != "docs/demo.png") {
+            if !path.parent().unwrap().join(target).exists() {
+                lost.push(format!("{}: {target}", path.display()));
+            }
+        }
+    }
+    assert!(lost.is_empty(), "{lost:#?}");
+}
+
+// === Helpers ===
+
+fn root(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn example(name: &str) -> Config {
+    Config::load(&root(&format!("examples/{name}.toml"))).unwrap()
+}
+
+fn keys(pool: &Pool) -> Vec<String> {
+    pool.sticky.iter().flat_map(|sticky| &sticky.key).map(ToString::to_string).collect()
+}
+
+fn files_in(folder: &str, extension: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(root(folder)).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> =
+        entries.filter(|path| path.extension().is_some_and(|found| found == extension)).collect();
+    files.sort();
+    files
+}
+
+fn pages() -> Vec<PathBuf> {
+    let mut pages = files_in(".", "md");
+    pages.extend(files_in("docs", "md"));
+    pages
+}
+
+/// The content of each block fenced as `toml`, with the line it begins in.
+fn toml_blocks(page: &str) -> Vec<(usize, String)> {
+    let mut blocks = Vec::new();
+    let mut lines = page.lines().zip(1..);
+    while let Some((line, number)) = lines.next() {
+        if line.trim() == "```toml" {
+            let inner = lines.by_ref().take_while(|(line, _)| line.trim() != "```");
+            blocks.push((number + 1, inner.flat_map(|(line, _)| [line, "\n"]).collect()));
+        }
+    }
+    blocks
+}
+
+/// Names of all keys in a table and in those within it.
+fn collect(table: &DeTable<'_>, keys: &mut Vec<String>) {
+    for (key, value) in table {
+        keys.push(key.get_ref().to_string());
+        collect_within(value.get_ref(), keys);
+    }
+}
+
+fn collect_within(value: &DeValue<'_>, keys: &mut Vec<String>) {
+    match value {
+        DeValue::Table(table) => collect(table, keys),
+        DeValue::Array(items) => items.iter().for_each(|item| collect_within(item.get_ref(), keys)),
+        _ => {}
+    }
+}
