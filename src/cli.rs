@@ -140,6 +140,7 @@ struct Signals {
     interrupt: Signal,
     terminate: Signal,
     quit: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
@@ -149,19 +150,22 @@ impl Signals {
         let entered = runtime.enter();
         let catch = |kind| signal(kind).expect("these signals can be caught on every Unix");
         let (interrupt, terminate) = (catch(SignalKind::interrupt()), catch(SignalKind::terminate()));
-        let quit = catch(SignalKind::quit());
+        let (quit, hangup) = (catch(SignalKind::quit()), catch(SignalKind::hangup()));
         drop(entered);
-        Self { runtime, interrupt, terminate, quit }
+        Self { runtime, interrupt, terminate, quit, hangup }
     }
 
     /// The kind of stop the next signal asks for.
     fn next(&mut self) -> Stop {
-        let Self { runtime, interrupt, terminate, quit } = self;
+        let Self { runtime, interrupt, terminate, quit, hangup } = self;
         runtime.block_on(async {
-            tokio::select! {
-                _ = interrupt.recv() => Stop::Graceful,
-                _ = terminate.recv() => Stop::Graceful,
-                _ = quit.recv() => Stop::Now,
+            loop {
+                tokio::select! {
+                    _ = interrupt.recv() => return Stop::Graceful,
+                    _ = terminate.recv() => return Stop::Graceful,
+                    _ = quit.recv() => return Stop::Now,
+                    _ = hangup.recv() => tracing::warn!("SIGHUP: reloading is not supported yet"),
+                }
             }
         })
     }

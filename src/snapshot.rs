@@ -119,8 +119,13 @@ fn build_affinity(settings: &config::Pool, previous: Option<&Pool>) -> Affinity 
         Mode::Table(wanted) => {
             let table_settings =
                 Settings { capacity: wanted.capacity.get(), idle_timeout: wanted.idle_timeout };
-            let kept = previous.and_then(Pool::table).filter(|table| table.settings() == table_settings);
-            let table = kept.cloned().unwrap_or_else(|| Arc::new(new_table(table_settings)));
+            let table = match previous.and_then(Pool::table) {
+                Some(table) => {
+                    table.configure(table_settings);
+                    table.clone()
+                }
+                None => Arc::new(new_table(table_settings)),
+            };
             Affinity::Table { keys, learn: wanted.learn.clone(), table }
         }
     }

@@ -51,7 +51,7 @@ pub struct Transition {
 /// Turns observations into health with hysteresis: `rise` good ones in a row to come up, `fall` failed ones to go down.
 ///
 /// The first observation decides at once: a good one means up, a bad one down. Silence is no proof, so a backend that
-/// does not answer its first check counts as up with one failure.
+/// does not answer its first check is suspect: up, with one failure.
 #[derive(Debug)]
 pub struct Machine {
     health: Health,

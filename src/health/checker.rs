@@ -61,6 +61,8 @@ impl Subject {
 
 /// Pause between checks that someone waits for.
 const HURRY: Duration = Duration::from_millis(50);
+/// Pause between checks of a suspect backend that has no active ones.
+const DOUBT: Duration = Duration::from_secs(1);
 /// How often a name is looked up.
 const RESOLVE: Duration = Duration::from_secs(30);
 
@@ -116,8 +118,8 @@ impl Checker {
         }
     }
 
-    /// A failed connect makes an up backend suspect and has it checked at once. Without active checks it counts as a
-    /// failed check; with them, only checks take a backend down.
+    /// A failed connect counts as a failed check where there are no active ones. Where there are, it makes an up backend
+    /// suspect and has it checked at once.
     fn hear(&mut self, nudge: Nudge) {
         let passive = self.subject.checks.active.is_none();
         match nudge {
@@ -167,8 +169,17 @@ impl Checker {
         }
         match &self.subject.checks.active {
             Some(active) => Some(begun + active.interval),
-            None if self.machine.health() == Health::Down => Some(begun + self.subject.checks.passive.eject),
-            None => None,
+            None => self.after_failure(),
+        }
+    }
+
+    /// Without active checks only a backend in doubt is checked: a suspect one soon, since nobody else will find out
+    /// whether it lives, a down one now and then.
+    fn after_failure(&self) -> Option<Instant> {
+        match self.machine.health() {
+            Health::Suspect => Some(Instant::now() + DOUBT),
+            Health::Down => Some(Instant::now() + self.subject.checks.passive.eject),
+            Health::Unknown | Health::Up => None,
         }
     }
 
@@ -208,8 +219,8 @@ impl Checker {
         } else {
             tracing::info!(%pool, backend = %name, from, to, why, "backend health");
         }
-        if checks.active.is_none() && change.to == Health::Down {
-            self.next_check = Some(Instant::now() + checks.passive.eject);
+        if checks.active.is_none() {
+            self.next_check = self.after_failure();
         }
     }
 

@@ -83,7 +83,7 @@ impl Pool {
             |key: Key| table.peek(key.fingerprint, now).map_or(key.placement, |known| known.placement);
         let mut placement = None;
         let mut lessons = Lessons::default();
-        taught(learn, response, |bytes| {
+        taught(learn, response, now, |bytes| {
             let key = self.hash_key(&bytes);
             let placement = *placement.get_or_insert_with(|| placed_by(request_key.copied().unwrap_or(key)));
             match table.learn(key.fingerprint, placement, view.owner(backend), now, gone) {

@@ -1,5 +1,6 @@
 //! What all workers share, and the orders they are given.
 
+use std::hash::RandomState;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -20,8 +21,8 @@ pub(crate) struct Core {
     pub(crate) health: Reporter,
     /// Client connections open now.
     pub(crate) connections: AtomicUsize,
-    /// Makes the hashes of session keys in the log differ from process to process.
-    pub(crate) log_seed: u64,
+    /// Hashes session keys for the log, with a key of this process.
+    pub(crate) log_hash: RandomState,
     live: ArcSwap<Snapshot>,
     generation: AtomicU64,
     orders: Box<[mpsc::Sender<Order>]>,
@@ -48,13 +49,12 @@ impl Core {
         clock: Clock,
         health: Reporter,
         orders: Box<[mpsc::Sender<Order>]>,
-        log_seed: u64,
     ) -> Self {
         Self {
             clock,
             health,
             connections: AtomicUsize::new(0),
-            log_seed,
+            log_hash: RandomState::new(),
             live: ArcSwap::new(snapshot),
             generation: AtomicU64::new(1),
             orders,

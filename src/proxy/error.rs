@@ -1,5 +1,7 @@
 //! What can go wrong with a request, and the only place where that becomes a response.
 
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 
@@ -110,6 +112,9 @@ impl Error {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now())) {
+            headers.insert(header::DATE, date);
+        }
         if let Ok(value) = HeaderValue::try_from(format!("homing; error={}", self.proxy_status())) {
             headers.insert("proxy-status", value);
         }

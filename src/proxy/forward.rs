@@ -100,11 +100,11 @@ impl Forward {
                 Sent::Unsent(returned) => {
                     self.now = self.worker.clock.now();
                     request = *returned;
-                    reply.record = running.record.take();
+                    reply.record = running.take_record();
                     self.tried_in_vain(&decision, running.link.as_ref());
                 }
                 Sent::Failed(error) => {
-                    reply.record = running.record.take();
+                    reply.record = running.take_record();
                     return reply.fail(&error);
                 }
             }
@@ -141,7 +141,7 @@ impl Forward {
 
     async fn wait_for_move(&self, decision: &Decision, arrival: &Notify) -> Result<bool, Error> {
         let _waiting = Waiting::enter(self.pool(), &self.current.snapshot.limits)?;
-        Ok(moving::wait(&self.worker, self.pool(), self.plan.key.as_ref(), decision, arrival).await)
+        moving::wait(&self.worker, self.pool(), self.plan.key.as_ref(), decision, arrival).await
     }
 
     fn decide(&self, view: &View) -> Option<Decision> {
@@ -157,7 +157,7 @@ impl Forward {
     }
 
     fn put_back(&self, link: Link) {
-        link.keep(self.now.after(self.pool().timeouts.keep_alive));
+        link.keep(self.now, self.pool().timeouts.keep_alive);
     }
 
     /// An idle connection to the backend, or a new one. What happens only without an idle one is boxed, so that the
@@ -215,7 +215,7 @@ impl Forward {
     fn begin(&self, reached: Reached, reply: &mut Reply) -> Running {
         let Reached { decision, lease, link } = reached;
         if let Some(record) = &mut reply.record {
-            record.backend = Some(self.pool().backends[decision.backend as usize].name.clone());
+            record.backend = Some(self.current.backend_name(self.plan.pool, decision.backend));
             record.affinity = Some(decision.reason.as_str());
         }
         let begun = Begun {

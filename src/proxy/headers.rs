@@ -102,7 +102,13 @@ fn strip_named(headers: &mut HeaderMap, connection: &HeaderValue) {
 fn is_protected(name: &str) -> bool {
     matches!(
         name,
-        "host" | "content-length" | "content-type" | "cookie" | "set-cookie" | "authorization" | "forwarded"
+        "host"
+            | "content-length"
+            | "content-type"
+            | "cookie"
+            | "set-cookie"
+            | "authorization"
+            | "forwarded"
             | "x-request-id"
     ) || name.starts_with("x-forwarded-")
 }

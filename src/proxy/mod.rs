@@ -26,6 +26,7 @@ mod worker;
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -54,7 +55,10 @@ use worker::Current;
 pub(crate) fn handle(worker: &Rc<Worker>, client: &Rc<Client>, request: Request<Incoming>) -> Answer {
     let current = worker.current();
     let mut asked = Asked::new(request, worker, &current, client);
-    match asked.check(&current.snapshot.limits).and_then(|()| plan(&current, &mut asked)) {
+    match asked
+        .check(&current.snapshot.limits)
+        .and_then(|()| plan(&current, &mut asked, &worker.core.log_hash))
+    {
         Ok(plan) => {
             let forward = Forward::new(worker.clone(), current, plan);
             let outbound = forward.prepare(asked);
@@ -106,7 +110,7 @@ struct Plan {
 }
 
 /// Finds route and key. Synchronous.
-fn plan(current: &Current, asked: &mut Asked) -> Result<Plan, Error> {
+fn plan(current: &Current, asked: &mut Asked, log_hash: &RandomState) -> Result<Plan, Error> {
     let snapshot = &current.snapshot;
     let route = snapshot.router.find(&asked.host, asked.parts.uri.path()).ok_or(Error::NoRoute)?;
     let pool = &snapshot.pools[route.pool];
@@ -114,8 +118,8 @@ fn plan(current: &Current, asked: &mut Asked) -> Result<Plan, Error> {
     let found = affinity::session_key(sources, &asked.facts());
     let key = found.as_ref().map(|found| pool.key(found));
     if asked.record.is_some() {
-        let found = found.map(|found| (found.source, found.bytes.into_owned()));
-        asked.record_plan(&pool.name, found, current.log_seed);
+        let found = found.map(|found| (found.source, log_hash.hash_one(&found.bytes)));
+        asked.record_plan(current.name(route.pool), found);
     }
     Ok(Plan { pool: route.pool, key })
 }

@@ -37,29 +37,32 @@ impl Drop for Waiting<'_> {
 
 /// Has all workers close what the key has open at its former backend, and waits until that is done: at most
 /// [`POLITE`] and [`DROPPED`]. Returns whether the key must be moved by force, since a worker did not comply.
+///
+/// # Errors
+/// Another request moves the key, and does not come to an end.
 pub(super) async fn wait(
     worker: &Worker,
     pool: &Pool,
     key: Option<&Key>,
     decision: &Decision,
     arrival: &Notify,
-) -> bool {
-    let (Some(table), Some(key)) = (pool.table(), key) else { return false };
+) -> Result<bool, Error> {
+    let (Some(table), Some(key)) = (pool.table(), key) else { return Ok(false) };
     // Made before the look: what arrives from now on is not missed.
     let arrived = arrival.notified();
     tokio::pin!(arrived);
     if table.peek(key.fingerprint, worker.clock.now()).is_none_or(|binding| binding.live == 0) {
-        return false;
+        return Ok(false);
     }
     let Tie::Lost { epoch } = decision.tie else {
         // Another request moves it.
-        return timeout(POLITE + DROPPED, arrived).await.is_err();
+        return timeout(POLITE + DROPPED, arrived).await.map(|()| false).map_err(|_| Error::Moving);
     };
     let give_up = |call| Order::GiveUp { key: key.fingerprint.0, epoch, call };
     worker.core.order(give_up(Call::Moved)).await;
     if timeout(POLITE, &mut arrived).await.is_ok() {
-        return false;
+        return Ok(false);
     }
     worker.core.order(give_up(Call::Drop)).await;
-    timeout(DROPPED, arrived).await.is_err()
+    Ok(timeout(DROPPED, arrived).await.is_err())
 }

@@ -4,7 +4,6 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use http::request::Parts;
 use http::uri::Uri;
@@ -20,7 +19,6 @@ use crate::affinity::Facts;
 use crate::balance::Draw;
 use crate::clock::Clock;
 use crate::config::{KeySource, Limits};
-use crate::stable_hash;
 use crate::telemetry::{Record, Redacted};
 
 /// A request with what is known of it.
@@ -152,12 +150,12 @@ impl Asked {
     }
 
     /// Notes the pool, and where the session key was found.
-    pub(super) fn record_plan(&mut self, pool: &Arc<str>, found: Option<(&KeySource, Vec<u8>)>, seed: u64) {
+    pub(super) fn record_plan(&mut self, pool: Rc<str>, found: Option<(&KeySource, u64)>) {
         let Some(record) = &mut self.record else { return };
-        record.pool = Some(pool.clone());
+        record.pool = Some(pool);
         if let Some((source, key)) = found {
             record.key_source = Some(source.to_string());
-            record.key = Some(stable_hash::combine(stable_hash::hash(&key), seed));
+            record.key = Some(key);
             if let KeySource::Path(template) = source {
                 record.path = Redacted { path: self.parts.uri.path(), template: Some(template) }.to_string();
             }

@@ -24,7 +24,10 @@ pub(super) fn respond(
         record.head = Some(now);
         record.status = Some(response.status());
     }
-    learn(&running, key, response.headers(), now);
+    let learned = learn(&running, key, response.headers(), now);
+    if let (Some(record), true) = (&mut running.record, learned) {
+        record.affinity = Some("learned");
+    }
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return upgrade::open(response, running, asked_upgrade);
     }
@@ -46,10 +49,11 @@ pub(super) fn respond(
     Response::from_parts(parts, Body::stream(Stream { incoming, running: Some(running) }))
 }
 
-fn learn(running: &Running, key: Option<&Key>, response: &HeaderMap, now: Now) {
+/// Whether the response taught a key that is bound now.
+fn learn(running: &Running, key: Option<&Key>, response: &HeaderMap, now: Now) -> bool {
     let pool = running.pool();
     if pool.table().is_none() {
-        return;
+        return false;
     }
     let view = running.current.view(running.pool_position());
     let lessons = pool.learn(&view, running.backend_position(), key, response, now);
@@ -57,4 +61,5 @@ fn learn(running: &Running, key: Option<&Key>, response: &HeaderMap, now: Now) {
         let backend = &running.backend().name;
         tracing::warn!(pool = %pool.name, %backend, "a response issues a session key that lives on another backend");
     }
+    lessons.learned > 0
 }

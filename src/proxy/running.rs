@@ -94,9 +94,8 @@ impl Running {
     /// The response has ended as it should: others may use the connection.
     pub(super) fn finish(mut self) {
         self.membership.wait_for(Phase::Over, Now::NEVER);
-        let expires = self.seen.after(self.pool().timeouts.keep_alive);
         if let Some(link) = self.link.take() {
-            link.keep(expires);
+            link.keep(self.seen, self.pool().timeouts.keep_alive);
         }
     }
 
@@ -105,6 +104,13 @@ impl Running {
         if let Some(lease) = self.lease.take() {
             self.pool().release(lease, self.worker.clock.now());
         }
+    }
+
+    /// Hands the record on, since another will write what came of the request.
+    pub(super) fn take_record(&mut self) -> Option<Box<Record>> {
+        let mut record = self.record.take()?;
+        record.received = self.membership.received();
+        Some(record)
     }
 
     /// Notes what went wrong, or how a tunnel ended.
@@ -120,6 +126,9 @@ impl Drop for Running {
     /// the key is let go.
     fn drop(&mut self) {
         self.counters().in_flight.down();
+        if let Some(record) = &mut self.record {
+            record.received += self.membership.received();
+        }
         let Some(link) = self.link.take().filter(|_| self.worker.is_running()) else { return self.release() };
         let Some(lease) = self.lease.take() else { return };
         let (worker, current, pool) = (self.worker.clone(), self.current.clone(), self.pool);

@@ -1,6 +1,7 @@
 //! One worker's own state: its copy of the snapshot, views of pools, idle connections, exchanges.
 
 use std::cell::{Cell, RefCell};
+use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -39,9 +40,10 @@ pub(crate) struct Worker {
 #[derive(Debug)]
 pub(crate) struct Current {
     pub(crate) snapshot: Arc<Snapshot>,
-    pub(super) log_seed: u64,
     generation: u64,
     views: Vec<RefCell<Rc<View>>>,
+    /// Of pools and their backends: the access log shares them without a count that all workers write.
+    names: Vec<(Rc<str>, Vec<Rc<str>>)>,
     /// By pool and backend, the idle connections last used: what a look-up in [`Worker::links`] would find.
     at_hand: Vec<Vec<AtHand>>,
     seed: Cell<u64>,
@@ -54,7 +56,7 @@ const SCRATCH: usize = 64 * 1024;
 
 impl Worker {
     pub(crate) fn new(index: usize, core: Arc<Core>) -> Rc<Self> {
-        let draw = Draw::new(core.log_seed ^ (index as u64) << 32);
+        let draw = Draw::new(RandomState::new().hash_one(index));
         Rc::new(Self {
             index,
             clock: core.clock,
@@ -118,7 +120,11 @@ impl Worker {
     pub(crate) fn sweep(&self) {
         let now = self.clock.now();
         self.exchanges.sweep(now);
-        self.links.borrow().values().for_each(|links| links.expire(now));
+        self.links.borrow_mut().retain(|_, links| {
+            links.expire(now);
+            // Those of a former address are at nobody's hand any more.
+            Rc::strong_count(links) > 1 || !links.is_empty()
+        });
     }
 
     /// Carries out an order from another thread.
@@ -139,11 +145,25 @@ impl Current {
         let views = snapshot.pools.iter().map(|pool| RefCell::new(Rc::new(View::new(pool, seed)))).collect();
         let at_hand = |pool: &Arc<Pool>| pool.backends.iter().map(|_| RefCell::default()).collect();
         let at_hand = snapshot.pools.iter().map(at_hand).collect();
-        Self { snapshot, log_seed: core.log_seed, generation, views, at_hand, seed: Cell::new(seed) }
+        let names = |pool: &Arc<Pool>| {
+            (Rc::from(&*pool.name), pool.backends.iter().map(|backend| Rc::from(&*backend.name)).collect())
+        };
+        let names = snapshot.pools.iter().map(names).collect();
+        Self { snapshot, generation, views, names, at_hand, seed: Cell::new(seed) }
     }
 
     pub(super) fn pool(&self, pool: usize) -> &Pool {
         &self.snapshot.pools[pool]
+    }
+
+    /// The name of a pool.
+    pub(super) fn name(&self, pool: usize) -> Rc<str> {
+        self.names[pool].0.clone()
+    }
+
+    /// The name of a backend.
+    pub(super) fn backend_name(&self, pool: usize, backend: u32) -> Rc<str> {
+        self.names[pool].1[backend as usize].clone()
     }
 
     /// The view of a pool, rebuilt if the health of a backend changed.

@@ -7,7 +7,6 @@ mod socket;
 mod stop;
 mod worker;
 
-use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -65,7 +64,7 @@ const ORDERS: usize = 1024;
 
 impl Server {
     /// Binds the listeners and starts the threads. Returns at once; connections are accepted as soon as every backend
-    /// was checked once, at the latest after one check's time-out.
+    /// was checked once, which takes one check's time-out at most, and the look-up of its name where it has one.
     ///
     /// # Errors
     /// An address cannot be bound, or a thread not be started; then nothing keeps running.
@@ -76,8 +75,7 @@ impl Server {
         let (orders, heard): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::channel(ORDERS)).unzip();
         let (monitor, reporter, settled) = health::monitor();
         let snapshot = Arc::new(Snapshot::build(config, None, workers));
-        let seed = RandomState::new().hash_one(std::process::id());
-        let core = Arc::new(Core::new(snapshot, Clock::start(), reporter, orders.into(), seed));
+        let core = Arc::new(Core::new(snapshot, Clock::start(), reporter, orders.into()));
         let (stopper, stopping) = stop::channel();
         let (applied, to_apply) = mpsc::channel(control::COMMANDS);
         let control = Control::new(core.clone(), applied, workers);

@@ -8,6 +8,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::StartError;
 use crate::config::Listener;
+use crate::transport::keep_alive;
 
 /// Connections the kernel may keep waiting per socket.
 const BACKLOG: i32 = 1024;
@@ -56,6 +57,7 @@ fn new_socket(address: SocketAddr) -> io::Result<Socket> {
     }
     socket.set_reuse_address(true)?;
     socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&keep_alive())?;
     socket.set_nonblocking(true)?;
     Ok(socket)
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::rc::Rc;
 
 use http::{Method, StatusCode};
 
@@ -25,9 +25,9 @@ pub struct Record {
     /// The path, without its query and with a key in it replaced by its name.
     pub path: String,
     /// The pool of its route.
-    pub pool: Option<Arc<str>>,
+    pub pool: Option<Rc<str>>,
     /// The backend that answered, or was the last tried.
-    pub backend: Option<Arc<str>>,
+    pub backend: Option<Rc<str>>,
     /// Why that backend.
     pub affinity: Option<&'static str>,
     /// Where the session key was found.

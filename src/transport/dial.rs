@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -37,6 +38,7 @@ pub async fn connect(address: SocketAddr, limit: Duration) -> Result<TcpStream, 
     let stream =
         timeout(limit, TcpStream::connect(address)).await.map_err(|_| DialError::TimedOut(limit))??;
     stream.set_nodelay(true)?;
+    SockRef::from(&stream).set_tcp_keepalive(&keep_alive())?;
     Ok(stream)
 }
 
@@ -55,6 +57,14 @@ pub async fn dial(address: SocketAddr, limit: Duration, home: Rc<Links>) -> Resu
         }
     });
     Ok(Link::new(sender, home))
+}
+
+/// How sockets find out that the other end has vanished without a word: after two minutes of silence.
+pub fn keep_alive() -> TcpKeepalive {
+    TcpKeepalive::new()
+        .with_time(Duration::from_secs(60))
+        .with_interval(Duration::from_secs(15))
+        .with_retries(4)
 }
 
 /// Octets of a response head.

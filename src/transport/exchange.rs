@@ -31,6 +31,8 @@ pub struct Exchange {
     key: Cell<Option<Tag>>,
     fault: Cell<Option<Fault>>,
     held_back: Cell<bool>,
+    /// Octets of the request body so far.
+    received: Cell<u64>,
 }
 
 /// What the client did wrong while its request was on the way.
@@ -45,7 +47,7 @@ pub enum Fault {
 /// A session key, in words that mean the same on every worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tag {
-    /// Fingerprint in the pool's table, mixed with the pool's identity.
+    /// Fingerprint in the pool's table; tables have seeds of their own, so it names the pool too.
     pub key: u64,
     /// The epoch it was taken under.
     pub epoch: u64,
@@ -79,6 +81,7 @@ impl Exchanges {
             key: Cell::new(None),
             fault: Cell::new(None),
             held_back: Cell::new(false),
+            received: Cell::new(0),
         };
         Membership { ticket: self.watch.enter(exchange), all: self.clone() }
     }
@@ -88,7 +91,7 @@ impl Exchanges {
         self.watch.sweep(now);
     }
 
-    /// Calls all exchanges of a key that were begun under an epoch before `epoch`. Returns how many.
+    /// Calls all exchanges of a key that were begun under `epoch` or before. Returns how many.
     pub fn call_key(&self, key: u64, epoch: u64, call: Call) -> usize {
         let mut called = 0;
         let places: Vec<usize> =
@@ -137,6 +140,16 @@ impl Membership {
     /// What the client did wrong, if anything.
     pub fn fault(&self) -> Option<Fault> {
         self.ticket.with(|slot| slot.data.fault.get())
+    }
+
+    /// Octets of the request body that came so far.
+    pub fn received(&self) -> u64 {
+        self.ticket.with(|slot| slot.data.received.get())
+    }
+
+    /// Counts octets of the request body.
+    pub fn count_received(&self, octets: usize) {
+        self.ticket.with(|slot| slot.data.received.set(slot.data.received.get() + octets as u64));
     }
 
     /// Notes what the client did wrong.

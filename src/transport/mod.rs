@@ -9,12 +9,13 @@ pub mod probe;
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use hyper::client::conn::http1::SendRequest;
 
 use crate::clock::Now;
 
-pub use dial::{DialError, connect, dial};
+pub use dial::{DialError, connect, dial, keep_alive};
 pub use outgoing::{BodyError, Gate, Outgoing, Pace};
 
 /// A connection to a backend that can carry a request.
@@ -46,11 +47,11 @@ impl Link {
         Self { sender, used: false, home }
     }
 
-    /// Keeps the connection, whose exchange is over, for others, until it `expires`.
-    pub fn keep(self, expires: Now) {
+    /// Keeps the connection, whose exchange is over, for others, for so long after `now`.
+    pub fn keep(self, now: Now, keep_alive: Duration) {
         let mut idle = self.home.0.borrow_mut();
-        if !self.sender.is_closed() && idle.len() < MAX_IDLE {
-            idle.push(Idle { sender: self.sender, expires });
+        if !keep_alive.is_zero() && !self.sender.is_closed() && idle.len() < MAX_IDLE {
+            idle.push(Idle { sender: self.sender, expires: now.after(keep_alive) });
         }
     }
 
@@ -69,6 +70,11 @@ impl Links {
         while idle.pop_if(|link| link.sender.is_closed()).is_some() {}
         let ready = idle.iter().rposition(|link| link.sender.is_ready())?;
         Some(Link { sender: idle.remove(ready).sender, used: true, home: self.clone() })
+    }
+
+    /// Whether none is idle.
+    pub fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
     }
 
     /// Closes connections that idled for too long.

@@ -124,6 +124,7 @@ impl Streaming {
             return Some(Err(BodyError::TooLong(self.limit)));
         };
         self.left = left;
+        self.pace.exchange.count_received(data.len());
         Some(Ok(Frame::data(data)))
     }
 }

@@ -59,7 +59,7 @@ pub(crate) enum Trouble {
     Silent,
     /// The board has other moves on it, so many.
     OtherBoard(usize),
-    /// Sits elsewhere, or the game ended otherwise, or an error was told.
+    /// Told something else than what should be: another seat, outcome or backend, or an error.
     Told(String),
 }
 

@@ -232,9 +232,9 @@ impl Table {
         for (who, seated) in Who::ALL.into_iter().zip(&mut self.people) {
             let Some(seated) = seated else { continue };
             let seen = seated.player.sees(moves).await;
-            let outcome = seen.map_err(|trouble| seated.loss(who, trouble))?.outcome;
-            if outcome != expected {
-                return Err(seated.loss(who, Trouble::Told(format!("the outcome is {outcome:?}"))));
+            let state = seen.map_err(|trouble| seated.loss(who, trouble))?;
+            if state.outcome != expected || state.backend != seated.backend {
+                return Err(seated.loss(who, Trouble::Told(format!("{state:?}"))));
             }
         }
         self.played += 1;

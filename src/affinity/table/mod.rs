@@ -70,7 +70,6 @@ pub enum Lesson {
 pub struct SessionTable {
     seed: u64,
     shards: Box<[Shelf]>,
-    settings: Settings,
     /// Sessions by owner number.
     owners: RwLock<Vec<AtomicU64>>,
     evictions: AtomicU64,
@@ -111,16 +110,19 @@ impl SessionTable {
         Self {
             seed,
             shards: (0..count).map(shelf).collect(),
-            settings,
             owners: RwLock::default(),
             evictions: AtomicU64::new(0),
             violations: AtomicU64::new(0),
         }
     }
 
-    /// The settings the table was made with.
-    pub fn settings(&self) -> Settings {
-        self.settings
+    /// Changes what bounds the table; what is in it stays, and a smaller capacity is reached by and by.
+    pub fn configure(&self, settings: Settings) {
+        let share = settings.capacity.div_ceil(self.shards.len());
+        for shelf in &self.shards {
+            let mut shard = shelf.0.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.configure(share, settings.idle_secs());
+        }
     }
 
     /// Takes a number for a backend's new life.

@@ -45,6 +45,10 @@ impl Shard {
         }
     }
 
+    pub(super) fn configure(&mut self, share: usize, idle_secs: u32) {
+        (self.share, self.idle_secs) = (share, idle_secs);
+    }
+
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
