@@ -263,6 +263,12 @@ fn weight_0_keeps_its_own_and_takes_no_new() {
     assert_eq!(proxy.visit_all(), homes);
     assert!((0..200).all(|i| proxy.visit(&format!("new-{i}")).0 != "b"));
     assert!((0..20).all(|_| proxy.name(proxy.decide_among(None, &[]).unwrap().backend) != "b"));
+    proxy.set("a", Health::Down);
+    proxy.set("c", Health::Down);
+    assert_eq!(proxy.decide("newer"), None, "not even when no other can");
+    assert_eq!(proxy.decide_among(None, &[]), None);
+    let theirs = homes.iter().find(|(_, home)| *home == "b").unwrap();
+    assert_eq!(proxy.visit(theirs.0), bound("b"));
 }
 
 #[test]

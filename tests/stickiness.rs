@@ -1,0 +1,16 @@
+//! Where requests go: balancing, session keys, the session table, learning, and one owner for each key.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+#[path = "stickiness/balance.rs"]
+mod balance;
+#[path = "stickiness/keys.rs"]
+mod keys;
+#[path = "stickiness/learning.rs"]
+mod learning;
+#[path = "stickiness/owner.rs"]
+mod owner;
+#[path = "stickiness/table.rs"]
+mod table;

@@ -1,0 +1,188 @@
+//! One owner for each key, across all workers: before the first octet of a room goes to its new owner, everything of
+//! it is closed at the old one, and nothing ever goes back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use crate::support::backend::ok;
+use crate::support::websocket::{AGREE, TEXT, Tunnel, echo_frames, frame};
+use crate::support::{Backend, Events, Proxy, Setup, eventually};
+
+/// A backend of rooms whose health can be turned.
+struct Owner {
+    backend: Backend,
+    health: Arc<AtomicU16>,
+}
+
+impl Owner {
+    /// Greets tunnels with `NAME EPOCH`; notes `NAME got TARGET` and `NAME lost TARGET`.
+    fn start(name: &'static str, events: &Events) -> Self {
+        let health = Arc::new(AtomicU16::new(200));
+        let (own, events) = (health.clone(), events.clone());
+        let backend = Backend::start(name, move |conn| {
+            while let Some(request) = conn.request() {
+                let epoch = request.field("x-session-epoch").unwrap_or("-").to_owned();
+                if request.target() == "/healthz" {
+                    conn.send(format!("HTTP/1.1 {} X\r\ncontent-length: 0\r\n\r\n", own.load(Ordering::SeqCst)));
+                } else if request.field("upgrade").is_some() {
+                    events.note(format!("{name} got {}", request.target()));
+                    conn.send(format!("{AGREE}\r\n"));
+                    conn.send(frame(TEXT, format!("{name} {epoch}").as_bytes()));
+                    echo_frames(conn);
+                    events.note(format!("{name} lost {}", request.target()));
+                } else {
+                    events.note(format!("{name} got {}", request.target()));
+                    conn.send(ok(&format!("{name} {epoch}")));
+                }
+            }
+        });
+        Self { backend, health }
+    }
+
+    fn turn(&self, status: u16) {
+        self.health.store(status, Ordering::SeqCst);
+    }
+}
+
+/// `NAME EPOCH`.
+fn parse(greeting: &str) -> (String, u64) {
+    let (name, epoch) = greeting.split_once(' ').unwrap();
+    (name.to_owned(), epoch.parse().unwrap())
+}
+
+struct Fleet {
+    events: Events,
+    owners: Vec<Owner>,
+    proxy: Proxy,
+}
+
+impl Fleet {
+    fn start() -> Self {
+        let events = Events::default();
+        let owners: Vec<Owner> = ["a", "b", "c"].map(|name| Owner::start(name, &events)).into();
+        let backends: Vec<&Backend> = owners.iter().map(|owner| &owner.backend).collect();
+        let setup = Setup::of(&backends).server("workers = 4").sticky("\"path:/game/{room}\"").checks(1, 1);
+        let proxy = setup.start();
+        for name in ["a", "b", "c"] {
+            proxy.until(name, "up");
+        }
+        Self { events, owners, proxy }
+    }
+
+    fn owner(&self, name: &str) -> &Owner {
+        self.owners.iter().find(|owner| owner.backend.name == name).unwrap()
+    }
+
+    /// Tunnels of one room over connections of their own, with what they were greeted with.
+    fn tunnels(&self, count: usize, target: &str) -> (Vec<Tunnel>, (String, u64)) {
+        let mut tunnels: Vec<Tunnel> =
+            (0..count).map(|_| Tunnel::open(self.proxy.connect(), target)).collect();
+        let greetings: Vec<_> = tunnels.iter_mut().map(|tunnel| parse(&tunnel.hear())).collect();
+        assert!(greetings.iter().all(|greeting| *greeting == greetings[0]), "{greetings:?}");
+        (tunnels, greetings[0].clone())
+    }
+}
+
+#[test]
+fn a_room_has_one_owner_whatever_worker_it_enters_by() {
+    let fleet = Fleet::start();
+    let (_tunnels, (owner, _)) = fleet.tunnels(24, "/game/7");
+    let strays = fleet.events.count(|event| !event.starts_with(&format!("{owner} got ")));
+    assert_eq!(strays, 0, "{:?}", fleet.events.all());
+}
+
+#[test]
+fn first_requests_at_the_same_time_agree_on_an_owner() {
+    let fleet = Fleet::start();
+    for room in 0..10 {
+        let address = fleet.proxy.address;
+        let ask = move || crate::support::Client::connect(address).get(&format!("/game/{room}"), &[]).text();
+        let asking: Vec<_> = (0..8).map(|_| std::thread::spawn(ask)).collect();
+        let answers: Vec<String> = asking.into_iter().map(|thread| thread.join().unwrap()).collect();
+        assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    }
+}
+
+#[test]
+fn a_room_moves_only_after_everything_of_it_is_closed() {
+    let fleet = Fleet::start();
+    let (mut tunnels, (old, epoch)) = fleet.tunnels(24, "/game/7");
+    let (mut bystanders, (neighbour, _)) = fleet.tunnels(3, &room_of(&fleet, &old));
+    assert_eq!(neighbour, old);
+
+    fleet.owner(&old).turn(503);
+    fleet.proxy.until(&old, "down");
+    assert_eq!(fleet.events.count(|event| event.contains(" lost ")), 0, "nothing has asked for the room yet");
+    let (new, later) = parse(&fleet.proxy.get("/game/7", &[]).text());
+    assert!(new != old && later > epoch, "{new} {later} after {old} {epoch}");
+
+    let seen = fleet.events.all();
+    let taken = seen.iter().position(|event| *event == format!("{new} got /game/7")).unwrap();
+    let lost = format!("{old} lost /game/7");
+    eventually("the old owner saw all its tunnels end", || fleet.events.count(|event| event == lost) == 24);
+    let late = seen[taken..].iter().filter(|event| **event == lost).count();
+    assert!(late <= 24, "told below by the clients");
+    for tunnel in &mut tunnels {
+        assert_eq!(tunnel.close_code(), Some(1012));
+    }
+    for tunnel in &mut bystanders {
+        assert_eq!(tunnel.say("still here?").hear(), "still here?", "another room of the old owner");
+    }
+}
+
+/// Another room of the same owner.
+fn room_of(fleet: &Fleet, owner: &str) -> String {
+    let mut rooms = (0..).map(|n| format!("/game/other-{n}"));
+    rooms.find(|room| parse(&fleet.proxy.get(room, &[]).text()).0 == owner).unwrap()
+}
+
+#[test]
+fn a_backend_that_returns_gets_none_of_its_rooms_back() {
+    let fleet = Fleet::start();
+    let (tunnels, (old, epoch)) = fleet.tunnels(6, "/game/7");
+    fleet.owner(&old).turn(503);
+    fleet.proxy.until(&old, "down");
+    let (mut moved, (new, later)) = fleet.tunnels(6, "/game/7");
+    fleet.owner(&old).turn(200);
+    fleet.proxy.until(&old, "up");
+    let (_more, greeting) = fleet.tunnels(6, "/game/7");
+    assert_eq!(greeting, (new.clone(), later), "same owner, same epoch");
+    assert!(new != old && later > epoch);
+    assert_eq!(moved[0].say("unmoved").hear(), "unmoved");
+    drop(tunnels);
+}
+
+#[test]
+fn requests_in_flight_end_before_their_room_moves() {
+    let events = Events::default();
+    let log = events.clone();
+    let health = Arc::new(AtomicU16::new(200));
+    let (own, is_slow) = (health.clone(), |target: &str| target == "/game/7?slow");
+    let slow = Backend::start("a", move |conn| {
+        while let Some(request) = conn.request() {
+            if request.target() == "/healthz" {
+                conn.send(format!("HTTP/1.1 {} X\r\ncontent-length: 0\r\n\r\n", own.load(Ordering::SeqCst)));
+            } else if is_slow(request.target()) {
+                log.note("a got it");
+                conn.until_closed();
+                log.note("a lost it");
+                return;
+            } else {
+                conn.send(ok("a"));
+            }
+        }
+    });
+    let other = Backend::dead("b", |conn| while conn.request().is_some() { drop(conn.send(ok("b"))) });
+    let proxy = Setup::of(&[&slow, &other]).sticky("\"path:/game/{room}\"").checks(1, 1).start();
+    let mut client = proxy.connect();
+    client.send(crate::support::get("/game/7?slow", &[]));
+    eventually("the slow request is there", || events.all() == ["a got it"]);
+    other.restart();
+    proxy.until("b", "up");
+    health.store(503, Ordering::SeqCst);
+    proxy.until("a", "down");
+    assert_eq!(proxy.get("/game/7", &[]).text(), "b");
+    let answer = client.response();
+    assert_eq!((answer.status, answer.field("retry-after")), (503, Some("1")));
+    eventually("the old owner's connection was closed", || events.all() == ["a got it", "a lost it"]);
+}
