@@ -39,6 +39,8 @@ pub(super) struct Forward {
     tried: Vec<u32>,
     /// Whether a key on the move is to be moved although its former backend has not let go of it.
     force: bool,
+    /// Whether its backend refused it, but was found to be up.
+    acquitted: bool,
 }
 
 /// A backend that will get the request, reached and bound.
@@ -69,7 +71,7 @@ impl Forward {
     pub(super) fn new(worker: Rc<Worker>, current: Rc<Current>, plan: Plan) -> Self {
         let membership = Rc::new(worker.exchanges.begin());
         let now = worker.clock.now();
-        Self { worker, current, plan, membership, now, tried: Vec::new(), force: false }
+        Self { worker, current, plan, membership, now, tried: Vec::new(), force: false, acquitted: false }
     }
 
     fn pool(&self) -> &Pool {
@@ -206,7 +208,10 @@ impl Forward {
                 Ok(_waiting) => health.verdict(backend.state.id, pool.timeouts.connect).await,
                 Err(error) => return Next::Fail(error),
             };
-            return if verdict == Some(Health::Down) { Next::Decide } else { Next::Fail(Error::Unreachable) };
+            // Up after all: worth one more try, but no more than one.
+            let again = verdict == Some(Health::Up) && !std::mem::replace(&mut self.acquitted, true);
+            let decide = again || verdict == Some(Health::Down);
+            return if decide { Next::Decide } else { Next::Fail(Error::Unreachable) };
         }
         self.tried.push(decision.backend);
         if self.tried.len() < ATTEMPTS { Next::Decide } else { Next::Fail(Error::NoBackend) }

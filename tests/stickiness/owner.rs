@@ -1,12 +1,13 @@
 //! One owner for each key, across all workers: before the first octet of a room goes to its new owner, everything of
 //! it is closed at the old one, and nothing ever goes back.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
 
-use crate::support::backend::ok;
+use crate::support::backend::{is_established, ok};
 use crate::support::websocket::{AGREE, TEXT, Tunnel, echo_frames, frame};
-use crate::support::{Backend, Events, Proxy, Setup, eventually};
+use crate::support::{Backend, Conn, Events, Proxy, Setup, eventually};
 
 /// A backend of rooms whose health can be turned.
 struct Owner {
@@ -14,24 +15,46 @@ struct Owner {
     health: Arc<AtomicU16>,
 }
 
+/// What all backends of a fleet know of each other's tunnels: whose, for what, and both ends of the connection.
+#[derive(Clone, Default)]
+struct Tunnels(Arc<Mutex<Vec<(&'static str, String, (SocketAddr, SocketAddr))>>>);
+
+impl Tunnels {
+    fn enter(&self, name: &'static str, target: &str, conn: &Conn) {
+        let socket = &conn.reader.source;
+        let ends = (socket.local_addr().unwrap(), socket.peer_addr().unwrap());
+        self.0.lock().unwrap().push((name, target.to_owned(), ends));
+    }
+
+    /// How many of a target are open at others than `name` now.
+    fn open_elsewhere(&self, name: &str, target: &str) -> usize {
+        let all = self.0.lock().unwrap();
+        all.iter().filter(|(owner, of, ends)| *owner != name && of == target && is_established(*ends)).count()
+    }
+}
+
 impl Owner {
-    /// Greets tunnels with `NAME EPOCH`; notes `NAME got TARGET` and `NAME lost TARGET`.
-    fn start(name: &'static str, events: &Events) -> Self {
+    /// Greets tunnels with `NAME EPOCH`; notes `NAME got TARGET`, how many tunnels of it were open elsewhere then, and
+    /// `NAME lost TARGET`.
+    fn start(name: &'static str, events: &Events, tunnels: &Tunnels) -> Self {
         let health = Arc::new(AtomicU16::new(200));
-        let (own, events) = (health.clone(), events.clone());
+        let (own, events, tunnels) = (health.clone(), events.clone(), tunnels.clone());
         let backend = Backend::start(name, move |conn| {
             while let Some(request) = conn.request() {
                 let epoch = request.field("x-session-epoch").unwrap_or("-").to_owned();
                 if request.target() == "/healthz" {
                     conn.send(format!("HTTP/1.1 {} X\r\ncontent-length: 0\r\n\r\n", own.load(Ordering::SeqCst)));
-                } else if request.field("upgrade").is_some() {
-                    events.note(format!("{name} got {}", request.target()));
+                    continue;
+                }
+                let elsewhere = tunnels.open_elsewhere(name, request.target());
+                events.note(format!("{name} got {}, {elsewhere} elsewhere", request.target()));
+                if request.field("upgrade").is_some() {
+                    tunnels.enter(name, request.target(), conn);
                     conn.send(format!("{AGREE}\r\n"));
                     conn.send(frame(TEXT, format!("{name} {epoch}").as_bytes()));
                     echo_frames(conn);
                     events.note(format!("{name} lost {}", request.target()));
                 } else {
-                    events.note(format!("{name} got {}", request.target()));
                     conn.send(ok(&format!("{name} {epoch}")));
                 }
             }
@@ -58,8 +81,8 @@ struct Fleet {
 
 impl Fleet {
     fn start() -> Self {
-        let events = Events::default();
-        let owners: Vec<Owner> = ["a", "b", "c"].map(|name| Owner::start(name, &events)).into();
+        let (events, tunnels) = (Events::default(), Tunnels::default());
+        let owners: Vec<Owner> = ["a", "b", "c"].map(|name| Owner::start(name, &events, &tunnels)).into();
         let backends: Vec<&Backend> = owners.iter().map(|owner| &owner.backend).collect();
         let setup = Setup::of(&backends).server("workers = 4").sticky("\"path:/game/{room}\"").checks(1, 1);
         let proxy = setup.start();
@@ -87,7 +110,7 @@ impl Fleet {
 fn a_room_has_one_owner_whatever_worker_it_enters_by() {
     let fleet = Fleet::start();
     let (_tunnels, (owner, _)) = fleet.tunnels(24, "/game/7");
-    let strays = fleet.events.count(|event| !event.starts_with(&format!("{owner} got ")));
+    let strays = fleet.events.count(|event| event != format!("{owner} got /game/7, 0 elsewhere"));
     assert_eq!(strays, 0, "{:?}", fleet.events.all());
 }
 
@@ -116,12 +139,10 @@ fn a_room_moves_only_after_everything_of_it_is_closed() {
     let (new, later) = parse(&fleet.proxy.get("/game/7", &[]).text());
     assert!(new != old && later > epoch, "{new} {later} after {old} {epoch}");
 
-    let seen = fleet.events.all();
-    let taken = seen.iter().position(|event| *event == format!("{new} got /game/7")).unwrap();
+    let first = format!("{new} got /game/7, 0 elsewhere");
+    assert_eq!(fleet.events.count(|event| event == first), 1, "{:?}", fleet.events.all());
     let lost = format!("{old} lost /game/7");
     eventually("the old owner saw all its tunnels end", || fleet.events.count(|event| event == lost) == 24);
-    let late = seen[taken..].iter().filter(|event| **event == lost).count();
-    assert!(late <= 24, "told below by the clients");
     for tunnel in &mut tunnels {
         assert_eq!(tunnel.close_code(), Some(1012));
     }
@@ -149,6 +170,8 @@ fn a_backend_that_returns_gets_none_of_its_rooms_back() {
     assert_eq!(greeting, (new.clone(), later), "same owner, same epoch");
     assert!(new != old && later > epoch);
     assert_eq!(moved[0].say("unmoved").hear(), "unmoved");
+    let doubled = fleet.events.count(|event| event.contains(" got ") && !event.ends_with(" 0 elsewhere"));
+    assert_eq!(doubled, 0, "{:?}", fleet.events.all());
     drop(tunnels);
 }
 

@@ -262,6 +262,18 @@ impl Conn {
     }
 }
 
+/// Whether the kernel holds the connection between two addresses open in both directions, seen from `local`.
+/// What a thread has read says nothing of what has arrived since.
+pub fn is_established((local, peer): (SocketAddr, SocketAddr)) -> bool {
+    const ESTABLISHED: &str = "01";
+    let wanted = [local, peer].map(|address| format!("0100007F:{:04X}", address.port()));
+    let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+    table.lines().any(|line| {
+        let columns: Vec<&str> = line.split_whitespace().skip(1).take(3).collect();
+        columns == [&*wanted[0], &*wanted[1], ESTABLISHED]
+    })
+}
+
 /// A plain answer.
 pub fn ok(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())

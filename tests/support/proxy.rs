@@ -108,8 +108,13 @@ impl Setup {
 
     #[track_caller]
     pub fn start(&self) -> Proxy {
-        let toml = self.toml();
-        let config = Config::parse(&toml, "test").unwrap_or_else(|errors| panic!("{errors}\n{toml}"));
+        Self::start_toml(&self.toml())
+    }
+
+    /// A proxy with a configuration that is not like the others.
+    #[track_caller]
+    pub fn start_toml(toml: &str) -> Proxy {
+        let config = Config::parse(toml, "test").unwrap_or_else(|errors| panic!("{errors}\n{toml}"));
         let server = Server::start(&config).unwrap();
         Proxy { address: server.addresses()[0], server: Some(server) }
     }
