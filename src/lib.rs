@@ -10,6 +10,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod demo;
+pub mod headers;
 pub mod health;
 pub mod pool;
 mod proxy;

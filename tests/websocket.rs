@@ -32,7 +32,9 @@ fn open(proxy: &Proxy) -> Tunnel {
 fn the_handshake_passes_untouched() {
     let backend = Backend::answering(
         "a",
-        format!("{AGREE}Sec-WebSocket-Protocol: chat.v2\r\nSec-WebSocket-Extensions: x; a=\"1, 2\"\r\nX-Own: 1\r\n\r\n"),
+        format!(
+            "{AGREE}Sec-WebSocket-Protocol: chat.v2\r\nSec-WebSocket-Extensions: x; a=\"1, 2\"\r\nX-Own: 1\r\n\r\n"
+        ),
     );
     let proxy = Proxy::to(&backend);
     let offers = [
@@ -61,10 +63,7 @@ fn the_handshake_passes_untouched() {
 fn assert_handshake(request: &Message) {
     assert_eq!(request.target(), "/chat?x=1");
     assert_eq!(request.field("sec-websocket-protocol"), Some("chat.v1, chat.v2"));
-    assert_eq!(
-        request.all("sec-websocket-extensions"),
-        ["permessage-deflate; client_max_window_bits", "x"]
-    );
+    assert_eq!(request.all("sec-websocket-extensions"), ["permessage-deflate; client_max_window_bits", "x"]);
     assert_eq!(request.field("sec-websocket-key"), Some("dGhlIHNhbXBsZSBub25jZQ=="));
     assert_eq!(request.field("sec-websocket-version"), Some("13"));
     assert_eq!((request.field("connection"), request.field("upgrade")), (Some("upgrade"), Some("websocket")));
@@ -190,7 +189,9 @@ fn frames_of_every_kind_pass_both_ways() {
     let backend = granting(echo_frames);
     let proxy = Proxy::to(&backend);
     let mut tunnel = open(&proxy);
-    for (opcode, length) in [(TEXT, 0), (BINARY, 125), (PING, 5), (BINARY, 126), (TEXT, 65_535), (BINARY, 65_536)] {
+    for (opcode, length) in
+        [(TEXT, 0), (BINARY, 125), (PING, 5), (BINARY, 126), (TEXT, 65_535), (BINARY, 65_536)]
+    {
         tunnel.client.send(masked(opcode, &vec![7; length]));
         let echoed = tunnel.frame().unwrap();
         assert_eq!((echoed.opcode, echoed.payload), (opcode, vec![7; length]));

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
 use super::Worker;
+use crate::headers::{Peer, X_FORWARDED_FOR};
 use crate::transport::exchange::Membership;
 use crate::transport::io::Pulse;
 
@@ -20,7 +21,7 @@ pub(crate) struct Client {
     /// The other end of the socket.
     pub(super) ip: IpAddr,
     /// [`Self::ip`] as a field value: made once, not for each request.
-    pub(super) ip_value: HeaderValue,
+    ip_value: HeaderValue,
     /// What the connection is doing.
     pub(crate) pulse: Arc<Pulse>,
     /// The exchange whose response body is on its way to this client.
@@ -61,6 +62,11 @@ impl Client {
         self.streaming.borrow().as_ref().is_some_and(|exchange| exchange.hear(cx).is_some())
     }
 
+    /// How a backend is told of this client.
+    pub(super) fn peer(&self, trusted: bool) -> Peer<'_> {
+        Peer { ip: self.ip, ip_value: &self.ip_value, trusted }
+    }
+
     /// Whether this client's word about others is believed.
     pub(super) fn is_trusted(&self, trusted: &[IpNet]) -> bool {
         is_trusted(self.ip, trusted)
@@ -75,7 +81,7 @@ fn is_trusted(ip: IpAddr, trusted: &[IpNet]) -> bool {
 /// first of all if all are.
 pub(super) fn forwarded_for(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let mut known = peer;
-    for field in headers.get_all(super::headers::X_FORWARDED_FOR).iter().rev() {
+    for field in headers.get_all(X_FORWARDED_FOR).iter().rev() {
         for named in field.to_str().unwrap_or_default().rsplit(',') {
             let Some(ip) = parse(named.trim()) else { return known };
             known = ip;
@@ -104,7 +110,7 @@ mod tests {
         let seen = |fields: &[&'static str]| {
             let mut headers = HeaderMap::new();
             for field in fields {
-                headers.append(super::super::headers::X_FORWARDED_FOR, HeaderValue::from_static(field));
+                headers.append(X_FORWARDED_FOR, HeaderValue::from_static(field));
             }
             forwarded_for([10, 0, 0, 1].into(), &headers, &trusted).to_string()
         };

@@ -14,7 +14,6 @@ mod core;
 mod error;
 mod forward;
 mod frames;
-mod headers;
 mod moving;
 mod outbound;
 mod request;

@@ -6,11 +6,11 @@ use http::{Extensions, HeaderValue, Request, Version, header};
 use hyper::body::Body as _;
 use hyper::upgrade::OnUpgrade;
 
-use super::headers;
 use super::request::{Asked, Reply};
 use super::upgrade::{self, ClientEnd};
 use crate::clock::Clock;
 use crate::config::Limits;
+use crate::headers;
 use crate::pool::Pool;
 use crate::transport::exchange::Membership;
 use crate::transport::{Gate, Outgoing, Pace};
@@ -38,7 +38,7 @@ pub(super) fn prepare(
     let upgrade = parts.extensions.remove::<OnUpgrade>().filter(|_| asked_upgrade);
     let upgrade = upgrade.map(|upgrade| ClientEnd { upgrade, client: client.clone() });
     headers::strip(&mut parts.headers, seen);
-    headers::forwarded(&mut parts.headers, &client, trusted, seen);
+    headers::forwarded(&mut parts.headers, seen, &client.peer(trusted));
     if upgrade.is_some() {
         upgrade::ask(&mut parts.headers);
     }

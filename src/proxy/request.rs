@@ -12,13 +12,13 @@ use hyper::body::{Body as _, Incoming};
 
 use super::client::forwarded_for;
 use super::error::{Accept, Error};
-use super::headers::{Seen, X_REQUEST_ID};
 use super::worker::Current;
 use super::{Body, Client, Worker};
 use crate::affinity::Facts;
 use crate::balance::Draw;
 use crate::clock::Clock;
 use crate::config::{KeySource, Limits};
+use crate::headers::{Seen, X_REQUEST_ID};
 use crate::telemetry::{Record, Redacted};
 
 /// A request with what is known of it.

@@ -4,10 +4,10 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
 use hyper::body::{Body as _, Incoming};
 
 use super::body::{Body, Stream};
-use super::headers::{self, Seen};
 use super::running::Running;
 use super::upgrade::{self, ClientEnd};
 use crate::clock::Now;
+use crate::headers::{self, Seen};
 use crate::pool::Key;
 
 /// Learns the keys the response teaches, removes what belongs to one hop, and streams the body. The exchange ends with

@@ -10,9 +10,9 @@ use hyper::upgrade::OnUpgrade;
 use super::Client;
 use super::body::Body;
 use super::error::{Accept, Error};
-use super::headers::{self, Seen};
 use super::running::Running;
 use super::tunnel;
+use crate::headers::{self, Seen};
 
 /// The one protocol that is tunnelled.
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");

@@ -28,7 +28,7 @@ fn errors_are_small_and_say_what_went_wrong() {
 
 #[test]
 fn errors_are_json_for_those_who_ask_for_it() {
-    let proxy = Setup::of(&[&Backend::dead("a", |_| ())]).start();
+    let proxy = Setup::of(&[&Backend::killed("a")]).start();
     let json = proxy.get("/", &["Accept: application/json"]);
     assert_eq!(json.field("content-type"), Some("application/json"));
     let body: serde_json::Value = serde_json::from_slice(&json.body).unwrap();
@@ -42,7 +42,7 @@ fn errors_are_json_for_those_who_ask_for_it() {
 
 #[test]
 fn proxy_status_names_the_cause_without_internals() {
-    let backend = Backend::dead("secret-name", |_| ());
+    let backend = Backend::killed("secret-name");
     let response = Setup::of(&[&backend]).start().get("/", &[]);
     let status = response.field("proxy-status").unwrap();
     assert!(status.starts_with("homing; error="), "{status}");
@@ -53,7 +53,7 @@ fn proxy_status_names_the_cause_without_internals() {
 
 #[test]
 fn nothing_that_takes_requests_is_unavailable_at_once() {
-    let (a, b) = (Backend::dead("a", |_| ()), Backend::dead("b", |_| ()));
+    let (a, b) = (Backend::killed("a"), Backend::killed("b"));
     let proxy = Setup::of(&[&a, &b]).checks(1, 1).start();
     proxy.until("a", "down");
     proxy.until("b", "down");

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Socket, Type};
 
 use super::checks::turned;
-use crate::support::backend::ok;
 use crate::support::{Backend, Proxy, Setup, eventually};
 
 const KEY: &str = "\"path:/game/{room}\"";
@@ -55,9 +54,8 @@ fn in_hash_mode_a_returning_backend_gets_its_own_back() {
     let (a, b) = (turned("a", 200).0, turned("b", 200).0);
     let sticky = format!("mode = \"hash\"\nkey = [{KEY}]");
     let proxy = Setup::of(&[&a, &b]).table("sticky", &sticky).checks(1, 1).start();
-    let rooms = || -> Vec<String> {
-        (0..20).map(|room| proxy.get(&format!("/game/{room}"), &[]).text()).collect()
-    };
+    let rooms =
+        || -> Vec<String> { (0..20).map(|room| proxy.get(&format!("/game/{room}"), &[]).text()).collect() };
     let before = rooms();
     a.stop();
     proxy.until("a", "down");
@@ -82,7 +80,8 @@ fn a_backend_that_refuses_but_is_not_down_keeps_its_rooms() {
     let refused = proxy.get("/game/7", &[]);
     assert_eq!((refused.status, refused.field("retry-after")), (503, Some("1")));
     assert_eq!(proxy.status(&owner.name).health.as_str(), "suspect");
-    let elsewhere: Vec<String> = (0..4).map(|room| proxy.get(&format!("/game/new-{room}"), &[]).text()).collect();
+    let elsewhere: Vec<String> =
+        (0..4).map(|room| proxy.get(&format!("/game/new-{room}"), &[]).text()).collect();
     assert!(elsewhere.iter().all(|name| *name == other.name), "a suspect gets no new rooms: {elsewhere:?}");
     owner.restart();
     assert_eq!(proxy.get("/game/7", &[]).text(), owner.name);
@@ -98,7 +97,7 @@ fn epoch(proxy: &Proxy, owner: &Backend) -> String {
 #[test]
 fn a_backend_that_does_not_answer_a_connect_keeps_its_rooms() {
     let hanging = Hanging::new();
-    let other = Backend::dead("b", |conn| while conn.request().is_some() { drop(conn.send(ok("b"))) });
+    let other = Backend::killed("b");
     let toml = Setup::of(&[&other]).sticky(KEY).table("timeouts", "connect = \"300ms\"").toml();
     let address = hanging.address();
     let backend = format!("[[pool.backend]]\nname = \"a\"\naddress = \"{address}\"\n[[pool.backend]]");
@@ -138,7 +137,9 @@ impl Hanging {
                 use std::io::{Read, Write};
                 let mut stream = TcpStream::from(self.listener.accept().unwrap().0);
                 assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
-                stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\na").unwrap();
+                stream
+                    .write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\na")
+                    .unwrap();
             });
             ask()
         })

@@ -29,7 +29,10 @@ fn a_check_asks_as_configured() {
         .start();
     proxy.until("a", "up");
     let check = &backend.requests()[0];
-    assert_eq!((check.start_line(), check.field("host")), ("GET /check?deep=1 HTTP/1.1", Some("health.example")));
+    assert_eq!(
+        (check.start_line(), check.field("host")),
+        ("GET /check?deep=1 HTTP/1.1", Some("health.example"))
+    );
     assert!(check.field("user-agent").is_some_and(|agent| agent.starts_with("homing/")));
 }
 
@@ -43,7 +46,8 @@ fn the_backends_address_is_the_host_of_a_check() {
 
 #[test]
 fn statuses_from_200_to_399_are_good() {
-    for (status, health) in [(200, "up"), (204, "up"), (302, "up"), (399, "up"), (400, "down"), (503, "down")] {
+    for (status, health) in [(200, "up"), (204, "up"), (302, "up"), (399, "up"), (400, "down"), (503, "down")]
+    {
         let (backend, _) = turned("a", status);
         assert_eq!(first_health(&backend, "path = \"/healthz\""), health, "{status}");
     }
@@ -62,7 +66,7 @@ fn the_good_statuses_can_be_chosen() {
 fn without_a_path_a_connection_is_enough() {
     let silent = Backend::start("a", |conn| conn.until_closed());
     assert_eq!(first_health(&silent, "rise = 1"), "up");
-    assert_eq!(first_health(&Backend::dead("a", |_| ()), "rise = 1"), "down");
+    assert_eq!(first_health(&Backend::killed("a"), "rise = 1"), "down");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::support::{Backend, Setup, eventually};
 
 #[test]
 fn requests_without_a_binding_go_elsewhere() {
-    let (dead, b) = (Backend::dead("a", |_| ()), Backend::named("b"));
+    let (dead, b) = (Backend::killed("a"), Backend::named("b"));
     let proxy = Setup::of(&[&dead, &b]).start();
     let mut client = proxy.connect();
     for _ in 0..12 {
@@ -18,7 +18,7 @@ fn requests_without_a_binding_go_elsewhere() {
 
 #[test]
 fn new_keys_are_bound_where_a_connection_was_made() {
-    let (dead, b) = (Backend::dead("a", |_| ()), Backend::named("b"));
+    let (dead, b) = (Backend::killed("a"), Backend::named("b"));
     let proxy = Setup::of(&[&dead, &b]).sticky("\"query:room\"").start();
     for room in 0..20 {
         assert_eq!(proxy.get(&format!("/?room={room}"), &[]).text(), "b");
@@ -28,7 +28,7 @@ fn new_keys_are_bound_where_a_connection_was_made() {
 
 #[test]
 fn failed_connects_take_a_backend_down() {
-    let (dead, b) = (Backend::dead("a", |_| ()), Backend::named("b"));
+    let (dead, b) = (Backend::killed("a"), Backend::named("b"));
     let proxy = Setup::of(&[&dead, &b]).table("outlier", "consecutive_failures = 3\neject = \"1h\"").start();
     let failures = || proxy.status("a").failures_total;
     while proxy.status("a").health.as_str() != "down" {
@@ -67,7 +67,7 @@ fn errors_of_a_backend_do_not_take_it_down() {
 
 #[test]
 fn when_nobody_can_be_reached_the_answer_comes_at_once() {
-    let (a, b) = (Backend::dead("a", |_| ()), Backend::dead("b", |_| ()));
+    let (a, b) = (Backend::killed("a"), Backend::killed("b"));
     let proxy = Setup::of(&[&a, &b]).start();
     let begun = Instant::now();
     for _ in 0..12 {

@@ -30,7 +30,10 @@ fn counts(shares: &[(&str, usize)]) -> BTreeMap<String, usize> {
 #[test]
 fn round_robin_takes_turns_by_weight() {
     let backends = named(&["a", "b", "c"]);
-    assert_eq!(shares(&setup(&backends, "round_robin").start(), 30), counts(&[("a", 10), ("b", 10), ("c", 10)]));
+    assert_eq!(
+        shares(&setup(&backends, "round_robin").start(), 30),
+        counts(&[("a", 10), ("b", 10), ("c", 10)])
+    );
     let weighted = setup(&backends, "round_robin").weight("a", 3).weight("c", 0).start();
     assert_eq!(shares(&weighted, 40), counts(&[("a", 30), ("b", 10)]));
 }

@@ -93,7 +93,11 @@ fn the_client_is_a_key() {
 #[test]
 fn an_untrusted_client_cannot_choose_its_key() {
     let fleet = Fleet::keyed("\"client_ip\"");
-    assert!(fleet.are_one(&[("/", &["X-Forwarded-For: 1.1.1.1"]), ("/", &["X-Forwarded-For: 2.2.2.2"]), ("/", &[])]));
+    assert!(fleet.are_one(&[
+        ("/", &["X-Forwarded-For: 1.1.1.1"]),
+        ("/", &["X-Forwarded-For: 2.2.2.2"]),
+        ("/", &[])
+    ]));
 }
 
 #[test]

@@ -65,7 +65,8 @@ fn after_a_rotation_old_and_new_id_lead_to_the_same_backend() {
 
 #[test]
 fn all_keys_of_a_response_are_learned() {
-    let fields = "Set-Cookie: other=x\r\nSet-Cookie: sid={id}\r\nSet-Cookie: tab=t-{id}\r\nX-Room: r-{id}\r\n";
+    let fields =
+        "Set-Cookie: other=x\r\nSet-Cookie: sid={id}\r\nSet-Cookie: tab=t-{id}\r\nX-Room: r-{id}\r\n";
     let sticky = "key = [\"cookie:sid\", \"cookie:tab\", \"header:x-room\"]";
     let (proxy, _backends) = fleet(fields, sticky);
     for _ in 0..6 {
@@ -104,8 +105,7 @@ fn learning_never_moves_a_live_binding() {
 
 #[test]
 fn a_key_may_be_learned_in_one_route_and_used_in_another() {
-    let backends: Vec<Backend> =
-        ["a", "b", "c"].map(|name| issuing(name, "X-Room: {id}\r\n")).into();
+    let backends: Vec<Backend> = ["a", "b", "c"].map(|name| issuing(name, "X-Room: {id}\r\n")).into();
     let routes = "[[route]]\npool = \"app\"\n[[route]]\npath = \"/game\"\npool = \"app\"\nkey = [\"path:/game/{room}\"]";
     let proxy = Setup::of(&backends.iter().collect::<Vec<_>>())
         .routes(routes)

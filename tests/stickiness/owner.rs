@@ -43,7 +43,10 @@ impl Owner {
             while let Some(request) = conn.request() {
                 let epoch = request.field("x-session-epoch").unwrap_or("-").to_owned();
                 if request.target() == "/healthz" {
-                    conn.send(format!("HTTP/1.1 {} X\r\ncontent-length: 0\r\n\r\n", own.load(Ordering::SeqCst)));
+                    conn.send(format!(
+                        "HTTP/1.1 {} X\r\ncontent-length: 0\r\n\r\n",
+                        own.load(Ordering::SeqCst)
+                    ));
                     continue;
                 }
                 let elsewhere = tunnels.open_elsewhere(name, request.target());
@@ -195,7 +198,7 @@ fn requests_in_flight_end_before_their_room_moves() {
             }
         }
     });
-    let other = Backend::dead("b", |conn| while conn.request().is_some() { drop(conn.send(ok("b"))) });
+    let other = Backend::killed("b");
     let proxy = Setup::of(&[&slow, &other]).sticky("\"path:/game/{room}\"").checks(1, 1).start();
     let mut client = proxy.connect();
     client.send(crate::support::get("/game/7?slow", &[]));

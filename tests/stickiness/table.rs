@@ -60,8 +60,9 @@ fn removing_a_backend_moves_its_rooms_only() {
 #[test]
 fn a_session_ends_when_it_idles_and_not_before() {
     let backend = Backend::named("a");
-    let proxy =
-        Setup::of(&[&backend]).table("sticky", "key = [\"path:/game/{room}\"]\nidle_timeout = \"1s\"").start();
+    let proxy = Setup::of(&[&backend])
+        .table("sticky", "key = [\"path:/game/{room}\"]\nidle_timeout = \"1s\"")
+        .start();
     let begun = std::time::Instant::now();
     proxy.get("/game/7", &[]);
     let uri = "/game/7".parse().unwrap();
@@ -76,8 +77,9 @@ fn a_session_ends_when_it_idles_and_not_before() {
 fn a_session_with_a_tunnel_does_not_end() {
     let events = Events::default();
     let backend = echo("a", &events);
-    let proxy =
-        Setup::of(&[&backend]).table("sticky", "key = [\"path:/game/{room}\"]\nidle_timeout = \"1s\"").start();
+    let proxy = Setup::of(&[&backend])
+        .table("sticky", "key = [\"path:/game/{room}\"]\nidle_timeout = \"1s\"")
+        .start();
     let tunnel = Tunnel::open(proxy.connect(), "/game/7");
     proxy.get("/game/8", &[]);
     eventually("the session without one ends", || sessions(&proxy) == 1);
@@ -88,8 +90,9 @@ fn a_session_with_a_tunnel_does_not_end() {
 #[test]
 fn each_session_of_a_key_has_a_greater_epoch() {
     let backend = Backend::named("a");
-    let proxy =
-        Setup::of(&[&backend]).table("sticky", "key = [\"path:/game/{room}\"]\nidle_timeout = \"1s\"").start();
+    let proxy = Setup::of(&[&backend])
+        .table("sticky", "key = [\"path:/game/{room}\"]\nidle_timeout = \"1s\"")
+        .start();
     proxy.get("/game/7", &[]);
     eventually("the session ends", || sessions(&proxy) == 0);
     proxy.get("/game/7", &[]);
@@ -103,8 +106,7 @@ fn each_session_of_a_key_has_a_greater_epoch() {
 fn a_table_full_of_live_sessions_takes_no_more() {
     let events = Events::default();
     let backend = echo("a", &events);
-    let proxy =
-        Setup::of(&[&backend]).table("sticky", "key = [\"path:/game/{room}\"]\ncapacity = 3").start();
+    let proxy = Setup::of(&[&backend]).table("sticky", "key = [\"path:/game/{room}\"]\ncapacity = 3").start();
     let mut tunnels: Vec<Tunnel> =
         (0..3).map(|room| Tunnel::open(proxy.connect(), &format!("/game/{room}"))).collect();
     let refused = proxy.get("/game/4", &[]);

@@ -76,6 +76,13 @@ impl Backend {
         Self::answering(name, ok(name))
     }
 
+    /// One like that which was killed.
+    pub fn killed(name: &str) -> Self {
+        let this = Self::named(name);
+        this.stop();
+        this
+    }
+
     /// Answers its name, and health checks (`GET /healthz`) with the status `health` tells.
     pub fn checked(name: &str, health: impl Fn() -> u16 + Send + Sync + 'static) -> Self {
         let body = ok(name);

@@ -4,13 +4,14 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::Client;
-
-pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// Whom a request came from, hop by hop.
+pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-pub(super) const X_SESSION_EPOCH: HeaderName = HeaderName::from_static("x-session-epoch");
+/// What tells one request from all others.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The epoch of a session's binding, for its backend.
+pub const X_SESSION_EPOCH: HeaderName = HeaderName::from_static("x-session-epoch");
 
 /// The names of fields that belong to one hop, as a pattern. `X-Session-Epoch` is among them: it is the proxy's to say.
 macro_rules! hop_by_hop {
@@ -32,21 +33,37 @@ macro_rules! hop_by_hop {
 /// Which fields of interest a message has, found in one pass. Most have none, and then there is nothing more to do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
-pub(super) struct Seen {
+pub struct Seen {
     /// How many `Host` fields there are.
-    pub(super) hosts: usize,
-    pub(super) transfer_encoding: bool,
-    pub(super) upgrade: bool,
-    pub(super) expect: bool,
-    pub(super) request_id: bool,
+    pub hosts: usize,
+    /// `Transfer-Encoding`.
+    pub transfer_encoding: bool,
+    /// `Upgrade`.
+    pub upgrade: bool,
+    /// `Expect`.
+    pub expect: bool,
+    /// `X-Request-Id`.
+    pub request_id: bool,
     /// Any of `X-Forwarded-For`, `-Proto` and `-Host`.
     forwarded: bool,
     /// Any field that belongs to one hop.
     hop: bool,
 }
 
+/// The other end of a client connection, as a backend is told of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer<'a> {
+    /// Its address.
+    pub ip: IpAddr,
+    /// The same as a field value: made once per connection, not for each request.
+    pub ip_value: &'a HeaderValue,
+    /// Whether its word about others is believed.
+    pub trusted: bool,
+}
+
 impl Seen {
-    pub(super) fn look(headers: &HeaderMap) -> Self {
+    /// Looks at every field name once.
+    pub fn look(headers: &HeaderMap) -> Self {
         let mut seen = Self { hosts: headers.get_all(header::HOST).iter().count(), ..Self::default() };
         for name in headers.keys() {
             match name.as_str() {
@@ -67,7 +84,7 @@ impl Seen {
 
 /// Removes the fields that belong to one hop (RFC 9110 §7.6.1): the known ones, and those `Connection` names, save for
 /// fields that must reach the other side whatever it says.
-pub(super) fn strip(headers: &mut HeaderMap, seen: Seen) {
+pub fn strip(headers: &mut HeaderMap, seen: Seen) {
     if !seen.hop {
         return;
     }
@@ -114,17 +131,17 @@ fn is_protected(name: &str) -> bool {
 }
 
 /// Tells the backend of the client: from a trusted peer what it says is kept and extended, from others replaced.
-pub(super) fn forwarded(headers: &mut HeaderMap, client: &Client, trusted: bool, seen: Seen) {
+pub fn forwarded(headers: &mut HeaderMap, seen: Seen, peer: &Peer<'_>) {
     let host = headers.get(header::HOST).cloned();
-    if trusted && seen.forwarded {
-        append_address(headers, client.ip);
+    if peer.trusted && seen.forwarded {
+        append_address(headers, peer.ip);
         headers.entry(X_FORWARDED_PROTO).or_insert(HTTP);
         if let Some(host) = host {
             headers.entry(X_FORWARDED_HOST).or_insert(host);
         }
         return;
     }
-    headers.insert(X_FORWARDED_FOR, client.ip_value.clone());
+    headers.insert(X_FORWARDED_FOR, peer.ip_value.clone());
     headers.insert(X_FORWARDED_PROTO, HTTP);
     match host {
         Some(host) => drop(headers.insert(X_FORWARDED_HOST, host)),
@@ -145,7 +162,7 @@ fn append_address(headers: &mut HeaderMap, ip: IpAddr) {
 }
 
 /// Whether any field called `name` lists `token`, in any case.
-pub(super) fn lists(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
+pub fn lists(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
     let fields = headers.get_all(name).into_iter();
     let mut tokens = fields.flat_map(|field| field.as_bytes().split(|&b| b == b','));
     tokens.any(|listed| listed.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
