@@ -15,7 +15,8 @@ fn main() {
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1))
         .configure_from_args();
-    let hops = [("connection", "keep-alive, x-once"), ("x-once", "1"), ("te", "trailers"), ("keep-alive", "5")];
+    let hops =
+        [("connection", "keep-alive, x-once"), ("x-once", "1"), ("te", "trailers"), ("keep-alive", "5")];
     let relayed = [("x-forwarded-for", "192.0.2.7"), ("x-forwarded-proto", "https"), ("x-request-id", "7")];
     let ip_value = HeaderValue::from_static("192.0.2.1");
     let untrusted = Peer { ip: [192, 0, 2, 1].into(), ip_value: &ip_value, trusted: false };

@@ -124,11 +124,11 @@ mod tests {
         match length {
             0..126 => frame.push(mask | length as u8),
             126..65536 => {
-                frame.push(mask | 126);
+                frame.push(mask + 126);
                 frame.extend((length as u16).to_be_bytes());
             }
             _ => {
-                frame.push(mask | 127);
+                frame.push(mask + 127);
                 frame.extend((length as u64).to_be_bytes());
             }
         }

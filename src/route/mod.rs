@@ -97,8 +97,8 @@ mod tests {
     fn the_most_specific_route_wins() {
         let routes =
             [("", "/"), ("", "/game"), ("*.b.c", "/"), ("*.a.b.c", "/"), ("a.b.c", "/game"), ("", "/game/x")];
-        let router = router(&routes);
-        let pool = |host, path| router.find(host, path).map(|route| route.pool);
+        let found = router(&routes);
+        let pool = |host, path| found.find(host, path).map(|route| route.pool);
         assert_eq!(pool("z", "/"), Some(0));
         assert_eq!(pool("z", "/game"), Some(1));
         assert_eq!(pool("z", "/game/7"), Some(1));

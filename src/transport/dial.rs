@@ -62,7 +62,7 @@ pub async fn dial(address: SocketAddr, limit: Duration, home: Rc<Links>) -> Resu
 /// How sockets find out that the other end has vanished without a word: after two minutes of silence.
 pub fn keep_alive() -> TcpKeepalive {
     TcpKeepalive::new()
-        .with_time(Duration::from_secs(60))
+        .with_time(Duration::from_mins(1))
         .with_interval(Duration::from_secs(15))
         .with_retries(4)
 }

@@ -118,10 +118,10 @@ impl SessionTable {
 
     /// Changes what bounds the table; what is in it stays, and a smaller capacity is reached by and by.
     pub fn configure(&self, settings: Settings) {
-        let share = settings.capacity.div_ceil(self.shards.len());
+        let each = settings.capacity.div_ceil(self.shards.len());
         for shelf in &self.shards {
             let mut shard = shelf.0.lock().unwrap_or_else(PoisonError::into_inner);
-            shard.configure(share, settings.idle_secs());
+            shard.configure(each, settings.idle_secs());
         }
     }
 
