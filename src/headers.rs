@@ -65,21 +65,30 @@ impl Seen {
     /// Looks at every field name once.
     pub fn look(headers: &HeaderMap) -> Self {
         let mut seen = Self { hosts: headers.get_all(header::HOST).iter().count(), ..Self::default() };
-        for name in headers.keys() {
-            match name.as_str() {
+        for name in headers.keys().map(HeaderName::as_str).filter(|name| may_be_of_interest(name)) {
+            match name {
                 "expect" => seen.expect = true,
                 "x-request-id" => seen.request_id = true,
                 "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" => seen.forwarded = true,
                 hop_by_hop!() => {
                     seen.hop = true;
-                    seen.transfer_encoding |= *name == header::TRANSFER_ENCODING;
-                    seen.upgrade |= *name == header::UPGRADE;
+                    seen.transfer_encoding |= name == "transfer-encoding";
+                    seen.upgrade |= name == "upgrade";
                 }
                 _ => {}
             }
         }
         seen
     }
+}
+
+/// Whether a name begins and is as long as one that [`Seen`] knows: passes over what browsers send without comparing it.
+fn may_be_of_interest(name: &str) -> bool {
+    let initial = name.as_bytes().first().copied().unwrap_or_default();
+    matches!(
+        (initial, name.len()),
+        (b'x', 12..=17) | (b'c' | b'k', 10) | (b'u', 7) | (b't', 2 | 7 | 17) | (b'p', 16..=19) | (b'h', 14) | (b'e', 6)
+    )
 }
 
 /// Removes the fields that belong to one hop (RFC 9110 §7.6.1): the known ones, and those `Connection` names, save for
@@ -181,6 +190,37 @@ mod tests {
         strip(&mut headers, seen);
         headers.iter().map(|(name, value)| format!("{name}={}", value.to_str().expect("text"))).collect()
     }
+
+    #[test]
+    fn every_name_of_interest_is_seen() {
+        let seen = |name: &'static str| {
+            let name = HeaderName::from_static(name);
+            Seen::look(&HeaderMap::from_iter([(name, HeaderValue::from_static("x"))]))
+        };
+        for name in HOP_BY_HOP {
+            assert!(is_hop_by_hop(name) && seen(name).hop, "{name}");
+        }
+        for name in ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"] {
+            assert!(seen(name).forwarded, "{name}");
+        }
+        assert!(seen("expect").expect && seen("x-request-id").request_id && seen("upgrade").upgrade);
+        assert!(seen("transfer-encoding").transfer_encoding);
+        assert_eq!(seen("user-agent"), Seen::default());
+    }
+
+    const HOP_BY_HOP: [&str; 11] = [
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "proxy-authorization",
+        "proxy-authenticate",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "http2-settings",
+        "x-session-epoch",
+    ];
 
     #[test]
     fn fields_of_one_hop_are_removed_in_every_spelling() {

@@ -259,6 +259,7 @@ fn a_close_passes_both_ways_and_ends_the_tunnel() {
     let mut tunnel = open(&proxy);
     tunnel.client.send(masked(CLOSE, &1000_u16.to_be_bytes()));
     assert_eq!(tunnel.close_code(), Some(1000));
+    drop(tunnel);
     eventually("the backend's connection is closed", || backend.open() == 0);
     eventually("nothing is in flight", || proxy.status("a").in_flight == 0);
 }

@@ -35,9 +35,11 @@ pub(crate) struct Client {
 pub(crate) struct Place(Rc<Worker>);
 
 impl Place {
-    pub(crate) fn take(worker: &Rc<Worker>) -> Self {
-        worker.core.connections.fetch_add(1, Ordering::Relaxed);
-        Self(worker.clone())
+    /// Takes a place if there is one below `limit`, of which all workers take.
+    pub(crate) fn take(worker: &Rc<Worker>, limit: usize) -> Option<Self> {
+        let one_more = |taken| (taken < limit).then_some(taken + 1);
+        let taken = worker.core.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
+        taken.is_ok().then(|| Self(worker.clone()))
     }
 }
 

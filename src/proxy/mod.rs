@@ -61,7 +61,7 @@ pub(crate) fn handle(worker: &Rc<Worker>, client: &Rc<Client>, request: Request<
         Ok(plan) => {
             let forward = Forward::new(worker.clone(), current, plan);
             let outbound = forward.prepare(asked);
-            Answer::awaited(client, async move { forward.run(outbound).await })
+            Answer::awaited(client, forward.run(outbound))
         }
         Err(error) => Answer::ready(client, asked.into_reply().fail(&error)),
     }

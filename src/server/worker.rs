@@ -1,13 +1,11 @@
 //! One worker: accepts on its own sockets, watches over its connections, and stops when told.
 
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
@@ -78,9 +76,11 @@ fn listen(station: &Rc<Station>, socket: std::net::TcpListener) -> Option<tokio:
 /// Accepts for ever. An error is no reason to spin, nor to stop.
 async fn accept(station: Rc<Station>, listener: TcpListener) {
     loop {
-        station.wait_for_place().await;
         match listener.accept().await {
-            Ok((stream, peer)) => station.serve(stream, peer),
+            Ok((stream, peer)) => {
+                let place = station.place().await;
+                tokio::task::spawn_local(connection::serve(station.clone(), place, stream, peer));
+            }
             Err(error) if is_of_connection(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "accept failed");
@@ -97,19 +97,18 @@ fn is_of_connection(error: &io::Error) -> bool {
 }
 
 impl Station {
-    /// At the limit, connections wait in the kernel's queue, as they would in any other.
-    async fn wait_for_place(&self) {
-        while self.worker.core.connections.load(Ordering::Relaxed) >= self.limit {
+    /// A place for one more connection, as soon as there is one. At the limit connections wait in the kernel's queue,
+    /// but for the one that each socket has accepted: only when a place is taken no other worker takes it.
+    async fn place(&self) -> Place {
+        loop {
+            if let Some(place) = Place::take(&self.worker, self.limit) {
+                return place;
+            }
             tokio::select! {
                 () = self.worker.freed.notified() => {}
                 () = sleep(BACK_OFF) => {}
             }
         }
-    }
-
-    fn serve(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr) {
-        let place = Place::take(&self.worker);
-        tokio::task::spawn_local(connection::serve(self.clone(), place, stream, peer));
     }
 }
 

@@ -1,5 +1,7 @@
 //! How many sessions fit, and what they weigh.
 
+use homing::affinity::table::Settings;
+
 use crate::{IDLE_SECS, START, learn_all, seconds, table};
 
 /// Shares are per shard, so one may be full a little before the others.
@@ -44,4 +46,16 @@ fn what_is_forgotten_gives_its_memory_back() {
         "{} of {full}",
         table.allocated_bytes()
     );
+}
+
+#[test]
+fn a_smaller_capacity_moves_nothing_and_is_reached_as_sessions_begin() {
+    let table = table(2_000);
+    learn_all(&table, 0..1_000, START);
+    table.configure(Settings { capacity: 500, idle_timeout: seconds(IDLE_SECS.into()) });
+    assert_eq!(table.len(), 1_000);
+    learn_all(&table, 1_000..1_100, START);
+    assert!(table.len() < 1_000, "{} after 100 new ones", table.len());
+    learn_all(&table, 1_100..2_000, START);
+    assert_eq!((table.len(), table.sessions(0)), (500, 500));
 }

@@ -88,6 +88,17 @@ fn a_sweep_in_steps_ends_all_that_idle_and_nothing_that_lives() {
 }
 
 #[test]
+fn a_changed_time_out_holds_for_the_sessions_there_are() {
+    let table = table(10);
+    let epoch = held(table.claim(fingerprint(1), 1, 0, START)).epoch;
+    table.release(fingerprint(1), epoch, START);
+    let late = START.after(seconds(10));
+    assert!(table.peek(fingerprint(1), late).is_some());
+    table.configure(Settings { capacity: 10, idle_timeout: seconds(5) });
+    assert_eq!(table.peek(fingerprint(1), late), None);
+}
+
+#[test]
 fn keys_are_hashed_with_the_seed_of_their_table() {
     let settings = Settings { capacity: 1, idle_timeout: seconds(1) };
     let of = |seed| SessionTable::new(settings, seed).fingerprint(b"room-1");

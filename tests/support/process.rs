@@ -78,7 +78,11 @@ impl Process {
         let this = Self::start(&["run", "-c", file.path()]);
         eventually("the proxy listens", || this.lines().iter().any(|line| line.contains("listening")));
         let lines = this.lines();
-        let (_, port) = lines.iter().find_map(|line| line.split_once("127.0.0.1:")).expect("an address");
+        let (_, port) = lines
+            .iter()
+            .filter(|line| line.contains("listening"))
+            .find_map(|line| line.split_once("127.0.0.1:"))
+            .expect("an address");
         let digits: String = port.chars().take_while(char::is_ascii_digit).collect();
         (this, SocketAddr::from(([127, 0, 0, 1], digits.parse().unwrap())))
     }

@@ -288,11 +288,20 @@ impl SessionTable {
         if let Some(former) = shard.remove(entry.fingerprint) {
             self.count(former.owner, -1);
         } else if shard.is_full() {
-            self.count(shard.evict()?.owner, -1);
-            self.evictions.fetch_add(1, Ordering::Relaxed);
+            self.evict(shard)?;
+            // Still full: a smaller capacity came into force. One in and two out is how it is reached.
+            if shard.is_full() {
+                self.evict(shard);
+            }
         }
         self.count(entry.owner, 1);
         Some(shard.insert(entry, live))
+    }
+
+    fn evict(&self, shard: &mut Shard) -> Option<()> {
+        self.count(shard.evict()?.owner, -1);
+        self.evictions.fetch_add(1, Ordering::Relaxed);
+        Some(())
     }
 
     fn give(&self, shard: &mut Shard, key: Fingerprint, owner: u32, now: Now) -> Option<Binding> {
