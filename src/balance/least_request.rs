@@ -1,15 +1,27 @@
 //! Least request: the candidate with the fewest requests in flight per weight, as this worker counts them.
 
+use std::cmp::Ordering;
+
 use super::{Ask, Candidate, Draw};
 
-/// Scans from a random place, so that equally idle candidates share the work.
+/// Among those that are equally busy one is drawn by weight, so that an idle pool shares the work as its weights say. O(n).
 pub(super) fn pick(candidates: &[Candidate], ask: &Ask<'_>, draw: &Draw) -> Option<usize> {
-    let n = candidates.len();
-    let first = draw.below(n.max(1) as u64) as usize;
     let mut best: Option<usize> = None;
-    for i in (first..first + n).map(|i| i % n) {
-        if !ask.tried(&candidates[i]) && best.is_none_or(|b| ask.busier(&candidates[b], &candidates[i])) {
-            best = Some(i);
+    let mut tied = 0;
+    for (i, candidate) in candidates.iter().enumerate() {
+        if ask.tried(candidate) {
+            continue;
+        }
+        let weight = u64::from(candidate.weight);
+        match best.map(|best| ask.by_load(candidate, &candidates[best])) {
+            None | Some(Ordering::Less) => (best, tied) = (Some(i), weight),
+            Some(Ordering::Equal) => {
+                tied += weight;
+                if draw.below(tied) < weight {
+                    best = Some(i);
+                }
+            }
+            Some(Ordering::Greater) => {}
         }
     }
     best

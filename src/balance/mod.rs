@@ -6,6 +6,7 @@ mod rendezvous;
 mod round_robin;
 
 use std::cell::Cell;
+use std::cmp::Ordering;
 
 use crate::config::Balance;
 use crate::stable_hash;
@@ -103,10 +104,10 @@ impl Ask<'_> {
         self.tried.contains(&candidate.backend)
     }
 
-    /// Orders by requests in flight per weight, counting the one to come.
-    fn busier(&self, a: &Candidate, b: &Candidate) -> bool {
-        let per_weight =
-            |this: &Candidate, other: &Candidate| ((self.load)(this.backend) + 1) * u64::from(other.weight);
-        per_weight(a, b) > per_weight(b, a)
+    /// Orders by requests in flight per weight, the less busy first.
+    fn by_load(&self, a: &Candidate, b: &Candidate) -> Ordering {
+        let scaled =
+            |this: &Candidate, other: &Candidate| (self.load)(this.backend) * u64::from(other.weight);
+        scaled(a, b).cmp(&scaled(b, a))
     }
 }

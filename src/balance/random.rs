@@ -14,9 +14,7 @@ pub(super) fn pick(candidates: &[Candidate], ask: &Ask<'_>, draw: &Draw) -> Opti
     }
     let one = by_weight(candidates, ask, draw.below(total))?;
     let other = by_weight(candidates, ask, draw.below(total))?;
-    let load =
-        |this: usize, per: usize| (ask.load)(candidates[this].backend) * u64::from(candidates[per].weight);
-    Some(if load(other, one) < load(one, other) { other } else { one })
+    Some(if ask.by_load(&candidates[other], &candidates[one]).is_lt() { other } else { one })
 }
 
 /// The candidate that holds the `point`-th unit of weight.

@@ -31,9 +31,10 @@ fn failed_connects_take_a_backend_down() {
     let (dead, b) = (Backend::killed("a"), Backend::named("b"));
     let proxy = Setup::of(&[&dead, &b]).table("outlier", "consecutive_failures = 3\neject = \"1h\"").start();
     let failures = || proxy.status("a").failures_total;
-    while proxy.status("a").health.as_str() != "down" {
+    eventually("it is down", || {
         assert_eq!(proxy.get("/", &[]).text(), "b");
-    }
+        proxy.status("a").health.as_str() == "down"
+    });
     assert!((1..=3).contains(&failures()), "connects and probes count together: {}", failures());
     let before = failures();
     for _ in 0..6 {

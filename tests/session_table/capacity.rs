@@ -39,7 +39,7 @@ fn what_is_forgotten_gives_its_memory_back() {
     let table = table(100_000);
     learn_all(&table, 0..50_000, START);
     let full = table.allocated_bytes();
-    let late = START.after(seconds(IDLE_SECS.into()));
+    let late = START.after(seconds(u64::from(IDLE_SECS) + 1));
     table.sweep(late, usize::MAX);
     assert!(
         table.is_empty() && table.allocated_bytes() < full / 100,

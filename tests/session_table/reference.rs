@@ -139,7 +139,7 @@ impl Session {
     }
 
     pub(crate) fn has_ended(&self, now: Now) -> bool {
-        self.live == 0 && now.secs() - self.last_seen >= IDLE_SECS
+        self.live == 0 && now.secs() - self.last_seen > IDLE_SECS
     }
 
     pub(crate) fn is_leaving(&self) -> bool {

@@ -71,6 +71,19 @@ fn sessions_seen_again_outlive_a_flood_of_strangers() {
     assert!(left > 2048 * 3 / 4, "{left} of 2048 regulars left");
 }
 
+/// The table counts seconds, and rounds in the session's favour.
+#[test]
+fn no_session_ends_before_its_time() {
+    for micros in [0, 1, 500_000, 999_999] {
+        let seen = Now(START.micros() / 1_000_000 * 1_000_000 + micros);
+        let table = table(100);
+        learn_all(&table, 0..1, seen);
+        let alive = |now: Now| table.peek(fingerprint(0), now).is_some();
+        assert!(alive(seen.after(seconds(IDLE_SECS.into()))), "{micros}");
+        assert!(!alive(seen.after(seconds(u64::from(IDLE_SECS) + 1))), "{micros}");
+    }
+}
+
 #[test]
 fn a_sweep_in_steps_ends_all_that_idle_and_nothing_that_lives() {
     let table = table(100_000);
@@ -79,7 +92,7 @@ fn a_sweep_in_steps_ends_all_that_idle_and_nothing_that_lives() {
     for &key in &live {
         held(table.claim(fingerprint(key), key, 0, START));
     }
-    let late = START.after(seconds(IDLE_SECS.into()));
+    let late = START.after(seconds(u64::from(IDLE_SECS) + 1));
     table.sweep(late, 64);
     assert!(table.len() > 2_500, "one call looks at 64 places of each shard");
     (0..100).for_each(|_| table.sweep(late, 64));

@@ -78,6 +78,6 @@ impl Entry {
     }
 
     pub(super) fn is_expired(&self, now: Now, idle_secs: u32) -> bool {
-        self.live() == 0 && now.secs().saturating_sub(self.last_seen) >= idle_secs
+        self.live() == 0 && now.secs().saturating_sub(self.last_seen) > idle_secs
     }
 }

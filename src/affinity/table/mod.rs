@@ -86,13 +86,14 @@ struct Shelf(Mutex<Shard>);
 pub struct Settings {
     /// Most sessions kept, at least 1.
     pub capacity: usize,
-    /// A session nothing of which is live ends after this long. Kept to whole seconds, at least one.
+    /// A session nothing of which is live ends after this long, or up to two seconds later: the table counts seconds.
     pub idle_timeout: Duration,
 }
 
 impl Settings {
     fn idle_secs(&self) -> u32 {
-        u32::try_from(self.idle_timeout.as_secs()).unwrap_or(u32::MAX).max(1)
+        let begun = u64::from(self.idle_timeout.subsec_nanos() > 0);
+        u32::try_from(self.idle_timeout.as_secs() + begun).unwrap_or(u32::MAX)
     }
 }
 
