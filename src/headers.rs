@@ -198,7 +198,7 @@ mod tests {
         strip(&mut headers, seen);
         let left = headers.iter().map(|(name, value)| format!("{name}={}", value.to_str().expect("text")));
         // Values of one name keep their order; that of names is not promised.
-        BTreeSet::from_iter(left).into_iter().collect()
+        left.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::support::backend::{is_established, ok};
 use crate::support::websocket::{AGREE, TEXT, Tunnel, echo_frames, frame};
-use crate::support::{Backend, Conn, Events, Proxy, Setup, eventually};
+use crate::support::{Backend, Client, Conn, Events, Proxy, Setup, eventually, get};
 
 /// A backend of rooms whose health can be turned.
 struct Owner {
@@ -15,27 +15,28 @@ struct Owner {
     health: Arc<AtomicU16>,
 }
 
-/// What all backends of a fleet know of each other's tunnels: whose, for what, and both ends of the connection.
+/// What all backends of a fleet know of each other's tunnels and slow requests: whose, for which room, and both ends of
+/// the connection.
 #[derive(Clone, Default)]
 struct Tunnels(Arc<Mutex<Vec<(&'static str, String, (SocketAddr, SocketAddr))>>>);
 
 impl Tunnels {
-    fn enter(&self, name: &'static str, target: &str, conn: &Conn) {
+    fn enter(&self, name: &'static str, room: &str, conn: &Conn) {
         let socket = &conn.reader.source;
         let ends = (socket.local_addr().unwrap(), socket.peer_addr().unwrap());
-        self.0.lock().unwrap().push((name, target.to_owned(), ends));
+        self.0.lock().unwrap().push((name, room.to_owned(), ends));
     }
 
-    /// How many of a target are open at others than `name` now.
-    fn open_elsewhere(&self, name: &str, target: &str) -> usize {
+    /// How many of a room are open at others than `name` now.
+    fn open_elsewhere(&self, name: &str, room: &str) -> usize {
         let all = self.0.lock().unwrap();
-        all.iter().filter(|(owner, of, ends)| *owner != name && of == target && is_established(*ends)).count()
+        all.iter().filter(|(owner, of, ends)| *owner != name && of == room && is_established(*ends)).count()
     }
 }
 
 impl Owner {
-    /// Greets tunnels with `NAME EPOCH`; notes `NAME got TARGET`, how many tunnels of it were open elsewhere then, and
-    /// `NAME lost TARGET`.
+    /// Greets tunnels with `NAME EPOCH`, and never answers what is `slow`. Notes `NAME got TARGET`, how much of its room
+    /// was open elsewhere then, and `NAME lost TARGET`.
     fn start(name: &'static str, events: &Events, tunnels: &Tunnels) -> Self {
         let health = Arc::new(AtomicU16::new(200));
         let (own, events, tunnels) = (health.clone(), events.clone(), tunnels.clone());
@@ -49,10 +50,14 @@ impl Owner {
                     ));
                     continue;
                 }
-                let elsewhere = tunnels.open_elsewhere(name, request.target());
+                let (room, query) = request.target().split_once('?').unwrap_or((request.target(), ""));
+                let elsewhere = tunnels.open_elsewhere(name, room);
                 events.note(format!("{name} got {}, {elsewhere} elsewhere", request.target()));
-                if request.field("upgrade").is_some() {
-                    tunnels.enter(name, request.target(), conn);
+                if query == "slow" {
+                    tunnels.enter(name, room, conn);
+                    conn.until_closed();
+                } else if request.field("upgrade").is_some() {
+                    tunnels.enter(name, room, conn);
                     conn.send(format!("{AGREE}\r\n"));
                     conn.send(frame(TEXT, format!("{name} {epoch}").as_bytes()));
                     echo_frames(conn);
@@ -180,35 +185,20 @@ fn a_backend_that_returns_gets_none_of_its_rooms_back() {
 
 #[test]
 fn requests_in_flight_end_before_their_room_moves() {
-    let events = Events::default();
-    let log = events.clone();
-    let health = Arc::new(AtomicU16::new(200));
-    let (own, is_slow) = (health.clone(), |target: &str| target == "/game/7?slow");
-    let slow = Backend::start("a", move |conn| {
-        while let Some(request) = conn.request() {
-            if request.target() == "/healthz" {
-                conn.send(format!("HTTP/1.1 {} X\r\ncontent-length: 0\r\n\r\n", own.load(Ordering::SeqCst)));
-            } else if is_slow(request.target()) {
-                log.note("a got it");
-                conn.until_closed();
-                log.note("a lost it");
-                return;
-            } else {
-                conn.send(ok("a"));
-            }
-        }
-    });
-    let other = Backend::killed("b");
-    let proxy = Setup::of(&[&slow, &other]).sticky("\"path:/game/{room}\"").checks(1, 1).start();
-    let mut client = proxy.connect();
-    client.send(crate::support::get("/game/7?slow", &[]));
-    eventually("the slow request is there", || events.all() == ["a got it"]);
-    other.restart();
-    proxy.until("b", "up");
-    health.store(503, Ordering::SeqCst);
-    proxy.until("a", "down");
-    assert_eq!(proxy.get("/game/7", &[]).text(), "b");
-    let answer = client.response();
-    assert_eq!((answer.status, answer.field("retry-after")), (503, Some("1")));
-    eventually("the old owner's connection was closed", || events.all() == ["a got it", "a lost it"]);
+    let fleet = Fleet::start();
+    let old = parse(&fleet.proxy.get("/game/7", &[]).text()).0;
+    let mut clients: Vec<Client> = (0..16).map(|_| fleet.proxy.connect()).collect();
+    for client in &mut clients {
+        client.send(get("/game/7?slow", &[]));
+    }
+    let got = format!("{old} got /game/7?slow, 0 elsewhere");
+    eventually("all are on their way", || fleet.events.count(|event| event == got) == 16);
+    fleet.owner(&old).turn(503);
+    fleet.proxy.until(&old, "down");
+    let new = parse(&fleet.proxy.get("/game/7", &[]).text()).0;
+    assert_eq!(fleet.events.all().last(), Some(&format!("{new} got /game/7, 0 elsewhere")));
+    for mut client in clients {
+        let answer = client.response();
+        assert_eq!((answer.status, answer.field("retry-after")), (503, Some("1")));
+    }
 }

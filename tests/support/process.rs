@@ -47,8 +47,29 @@ impl Drop for File {
 }
 
 /// Runs the binary to its end.
+///
+/// # Panics
+/// If it does not end by itself.
+#[track_caller]
 pub fn run(arguments: &[&str]) -> Output {
-    command(arguments).output().unwrap()
+    let child = command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let pid = pid(&child);
+    let (ended, has_ended) = std::sync::mpsc::channel();
+    let waiting = std::thread::spawn(move || {
+        let output = child.wait_with_output().unwrap();
+        // Nobody listens any more where this took too long.
+        let _ = ended.send(());
+        output
+    });
+    if has_ended.recv_timeout(DEADLINE).is_err() {
+        kill_process(pid, Signal::KILL).unwrap();
+        panic!("`homing {}` does not end", arguments.join(" "));
+    }
+    waiting.join().unwrap()
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap()
 }
 
 fn command(arguments: &[&str]) -> Command {
@@ -106,8 +127,7 @@ impl Process {
     }
 
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        kill_process(pid, signal).unwrap();
+        kill_process(pid(&self.child), signal).unwrap();
     }
 
     /// Waits until it ends; with everything it said.
