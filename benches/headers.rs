@@ -30,7 +30,7 @@ fn main() {
         group.bench_function(name, |bencher| {
             let rewrite = |mut fields: HeaderMap| {
                 let seen = Seen::look(&fields);
-                headers::strip(&mut fields, seen);
+                headers::strip(&mut fields, &seen);
                 headers::forwarded(&mut fields, seen, black_box(&peer));
                 fields
             };

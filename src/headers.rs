@@ -31,11 +31,15 @@ macro_rules! hop_by_hop {
 }
 
 /// Which fields of interest a message has, found in one pass. Most have none, and then there is nothing more to do.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
 pub struct Seen {
     /// How many `Host` fields there are.
     pub hosts: usize,
+    /// The last of them.
+    pub host: Option<HeaderValue>,
+    /// The last `Accept`.
+    pub accept: Option<HeaderValue>,
     /// `Transfer-Encoding`.
     pub transfer_encoding: bool,
     /// `Upgrade`.
@@ -62,11 +66,17 @@ pub struct Peer<'a> {
 }
 
 impl Seen {
-    /// Looks at every field name once.
+    /// Looks at every field once.
     pub fn look(headers: &HeaderMap) -> Self {
-        let mut seen = Self { hosts: headers.get_all(header::HOST).iter().count(), ..Self::default() };
-        for name in headers.keys().map(HeaderName::as_str).filter(|name| may_be_of_interest(name)) {
+        let mut seen = Self::default();
+        for (name, value) in headers {
+            let name = name.as_str();
+            if !may_be_of_interest(name) {
+                continue;
+            }
             match name {
+                "host" => (seen.hosts, seen.host) = (seen.hosts + 1, Some(value.clone())),
+                "accept" => seen.accept = Some(value.clone()),
                 "expect" => seen.expect = true,
                 "x-request-id" => seen.request_id = true,
                 "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" => seen.forwarded = true,
@@ -92,14 +102,14 @@ fn may_be_of_interest(name: &str) -> bool {
             | (b'u', 7)
             | (b't', 2 | 7 | 17)
             | (b'p', 16..=19)
-            | (b'h', 14)
-            | (b'e', 6)
+            | (b'h', 4 | 14)
+            | (b'a' | b'e', 6)
     )
 }
 
 /// Removes the fields that belong to one hop (RFC 9110 §7.6.1): the known ones, and those `Connection` names, save for
 /// fields that must reach the other side whatever it says.
-pub fn strip(headers: &mut HeaderMap, seen: Seen) {
+pub fn strip(headers: &mut HeaderMap, seen: &Seen) {
     if !seen.hop {
         return;
     }
@@ -147,7 +157,7 @@ fn is_protected(name: &str) -> bool {
 
 /// Tells the backend of the client: from a trusted peer what it says is kept and extended, from others replaced.
 pub fn forwarded(headers: &mut HeaderMap, seen: Seen, peer: &Peer<'_>) {
-    let host = headers.get(header::HOST).cloned();
+    let host = seen.host;
     if peer.trusted && seen.forwarded {
         append_address(headers, peer.ip);
         headers.entry(X_FORWARDED_PROTO).or_insert(HTTP);
@@ -195,7 +205,7 @@ mod tests {
             headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         let seen = Seen::look(&headers);
-        strip(&mut headers, seen);
+        strip(&mut headers, &seen);
         let left = headers.iter().map(|(name, value)| format!("{name}={}", value.to_str().expect("text")));
         // Values of one name keep their order; that of names is not promised.
         left.collect::<BTreeSet<_>>().into_iter().collect()

@@ -141,7 +141,7 @@ fn a_slow_body_that_moves_has_time() {
 fn a_slow_backend_is_not_the_clients_fault() {
     let backend = Backend::start("a", |conn| {
         conn.request();
-        std::thread::sleep(Duration::from_millis(1000));
+        std::thread::sleep(Duration::from_secs(1));
         conn.send(support::backend::ok("late"));
     });
     let proxy = limited(&backend, "body_timeout = \"200ms\"");
@@ -165,7 +165,9 @@ fn a_connection_beyond_the_limit_waits_for_a_place() {
             client.send(get("/waiting", &["Connection: close"]));
         }
         for _ in 0..40 {
-            served.iter_mut().for_each(|client| assert_eq!(client.get("/", &[]).status, 200));
+            for client in &mut served {
+                assert_eq!(client.get("/", &[]).status, 200);
+            }
         }
         let early = backend.requests().iter().filter(|request| request.target() == "/waiting").count();
         assert_eq!(early, 0, "{workers} workers serve more than three connections");

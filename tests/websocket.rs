@@ -106,7 +106,7 @@ fn octets_sent_before_the_answer_are_kept() {
 fn octets_right_behind_the_answer_are_kept() {
     let mut answer = format!("{AGREE}\r\n").into_bytes();
     answer.extend(frame(TEXT, b"early"));
-    answer.extend(frame(TEXT, &[b'x'; 100_000]));
+    answer.extend(frame(TEXT, &vec![b'x'; 100_000]));
     let backend = Backend::answering("a", answer);
     let proxy = Proxy::to(&backend);
     let mut tunnel = open(&proxy);

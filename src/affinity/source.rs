@@ -102,6 +102,10 @@ mod tests {
         assert_eq!(found(&sid, "/", &["xsid=no; sid2=no", "b=2;sid=\"q\""]).as_deref(), Some("q"));
         assert_eq!(found(&sid, "/", &["sid=", "sidx=1"]), None);
         assert_eq!(found(&sid, "/", &["sid = spaced"]), None);
+        assert_eq!(found(&sid, "/", &["a=sid=no;sid=yes"]).as_deref(), Some("yes"));
+        assert_eq!(found(&sid, "/", &["sidsid=no; sid=\t"]), None);
+        let twin = KeySource::Cookie("aa".into());
+        assert_eq!(found(&twin, "/", &["aaa=no; aa=yes"]).as_deref(), Some("yes"));
     }
 
     #[test]

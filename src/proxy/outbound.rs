@@ -32,12 +32,13 @@ pub(super) fn prepare(
     limits: &Limits,
     clock: Clock,
 ) -> Outbound {
-    let Asked { mut parts, body, client, trusted, seen, record, .. } = asked;
-    let reply = Reply { accept: parts.headers.get(header::ACCEPT).cloned(), record };
+    let Asked { mut parts, body, client, trusted, mut seen, record, .. } = asked;
+    let reply = Reply { accept: seen.accept.take(), record };
     let asked_upgrade = seen.upgrade && body.is_end_stream() && upgrade::is_asked(&parts);
     let upgrade = parts.extensions.remove::<OnUpgrade>().filter(|_| asked_upgrade);
     let upgrade = upgrade.map(|upgrade| ClientEnd { upgrade, client: client.clone() });
-    headers::strip(&mut parts.headers, seen);
+    headers::strip(&mut parts.headers, &seen);
+    let (hostless, expects) = (seen.hosts == 0, seen.expect);
     headers::forwarded(&mut parts.headers, seen, &client.peer(trusted));
     if upgrade.is_some() {
         upgrade::ask(&mut parts.headers);
@@ -45,7 +46,7 @@ pub(super) fn prepare(
     parts.version = Version::HTTP_11;
     parts.extensions = Extensions::new();
     // Where the target has no host the field is sent empty (RFC 9112 §3.2).
-    if seen.hosts == 0 {
+    if hostless {
         parts.headers.insert(header::HOST, HeaderValue::from_static(""));
     }
     if body.is_end_stream() {
@@ -57,7 +58,7 @@ pub(super) fn prepare(
         parts.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     let mut request = Request::from_parts(parts, Outgoing::empty());
-    let gate = seen.expect.then(|| Gate::before(&mut request));
+    let gate = expects.then(|| Gate::before(&mut request));
     let pace = Pace {
         exchange: exchange.clone(),
         client: limits.body_timeout,

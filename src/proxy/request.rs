@@ -108,10 +108,9 @@ impl Asked {
                 return Err(Error::BadRequest("the request target has another scheme than http"));
             }
             let host = HeaderValue::from_str(authority.as_str());
-            self.parts
-                .headers
-                .insert(header::HOST, host.map_err(|_| Error::BadRequest("the host is not valid"))?);
-            self.seen.hosts = 1;
+            let host = host.map_err(|_| Error::BadRequest("the host is not valid"))?;
+            self.parts.headers.insert(header::HOST, host.clone());
+            (self.seen.hosts, self.seen.host) = (1, Some(host));
             let target = uri.path_and_query().cloned();
             self.parts.uri = target.map_or_else(|| Uri::from_static("/"), Uri::from);
         }
@@ -124,7 +123,7 @@ impl Asked {
 
     /// The one `Host` there must be (RFC 9112 §3.2). HTTP/1.0 clients may leave it out.
     fn named_host(&self) -> Result<String, Error> {
-        match (self.parts.headers.get(header::HOST), self.seen.hosts) {
+        match (&self.seen.host, self.seen.hosts) {
             (Some(field), 0 | 1) => {
                 host_name(field.as_bytes()).ok_or(Error::BadRequest("the host is not valid"))
             }
@@ -136,7 +135,7 @@ impl Asked {
 
     /// Gives up on a backend.
     pub(super) fn into_reply(self) -> Reply {
-        Reply { accept: self.parts.headers.get(header::ACCEPT).cloned(), record: self.record }
+        Reply { accept: self.seen.accept, record: self.record }
     }
 
     /// What decisions may look at.

@@ -36,7 +36,7 @@ pub(super) fn respond(
     if seen.transfer_encoding {
         parts.headers.remove(header::CONTENT_LENGTH);
     }
-    headers::strip(&mut parts.headers, seen);
+    headers::strip(&mut parts.headers, &seen);
     parts.version = Version::HTTP_11;
     if running.membership.is_held_back() {
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -60,7 +60,7 @@ pub(super) fn open(
     tokio::task::spawn_local(async move { tunnel::run(client, backend, running, &worker).await });
     let (mut parts, _) = response.into_parts();
     let seen = Seen::look(&parts.headers);
-    headers::strip(&mut parts.headers, seen);
+    headers::strip(&mut parts.headers, &seen);
     ask(&mut parts.headers);
     Response::from_parts(parts, Body::empty())
 }

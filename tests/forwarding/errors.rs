@@ -148,7 +148,7 @@ fn a_refusal_reaches_a_client_that_is_still_sending() {
         let mut client = proxy.connect();
         client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 300000\r\n\r\n");
         // Some of it cannot be written any more, which is not what this is about.
-        let _ = client.reader.source.write_all(&[b'x'; 300_000]);
+        let _ = client.reader.source.write_all(&vec![b'x'; 300_000]);
         assert_eq!(client.response().status, 413);
     }
 }

@@ -108,7 +108,7 @@ fn set_cookie_lines_arrive_byte_for_byte_in_order() {
         "flag",
         "=x",
     ];
-    let fields: String = lines.iter().map(|line| format!("Set-Cookie: {line}\r\n")).collect();
+    let fields: String = lines.iter().flat_map(|line| ["Set-Cookie: ", line, "\r\n"]).collect();
     assert_eq!(returned(&fields).all("set-cookie"), lines);
 }
 

@@ -8,7 +8,7 @@ use crate::support::{Backend, Message, Proxy};
 const CHUNKED: &str = "Transfer-Encoding: chunked";
 
 fn with_fields(method: &str, fields: &[&str], body: &str) -> String {
-    let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
+    let fields: String = fields.iter().flat_map(|field| [field, "\r\n"]).collect();
     format!("{method} /x HTTP/1.1\r\nHost: h\r\n{fields}\r\n{body}")
 }
 
@@ -172,10 +172,8 @@ fn pipelined_requests_are_answered_in_order() {
     });
     let proxy = Proxy::to(&backend);
     let mut client = proxy.connect();
-    let posts: String = (0..20)
-        .map(|n| format!("POST /{n} HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{n:02}"))
-        .collect();
-    client.send(posts);
+    let post = |n| format!("POST /{n} HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{n:02}");
+    client.send((0..20).map(post).collect::<Vec<_>>().concat());
     for n in 0..20 {
         assert_eq!(client.response().text(), format!("/{n} {n:02}"));
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use crate::support::backend::ok;
-use crate::support::{Backend, Proxy, Setup, eventually};
+use crate::support::{Backend, Conn, Proxy, Setup, eventually};
 
 /// A backend whose health can be turned.
 pub(crate) fn turned(name: &str, status: u16) -> (Backend, Arc<AtomicU16>) {
@@ -64,7 +64,7 @@ fn the_good_statuses_can_be_chosen() {
 
 #[test]
 fn without_a_path_a_connection_is_enough() {
-    let silent = Backend::start("a", |conn| conn.until_closed());
+    let silent = Backend::start("a", Conn::until_closed);
     assert_eq!(first_health(&silent, "rise = 1"), "up");
     assert_eq!(first_health(&Backend::killed("a"), "rise = 1"), "down");
 }

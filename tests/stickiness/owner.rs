@@ -18,19 +18,26 @@ struct Owner {
 /// What all backends of a fleet know of each other's tunnels and slow requests: whose, for which room, and both ends of
 /// the connection.
 #[derive(Clone, Default)]
-struct Tunnels(Arc<Mutex<Vec<(&'static str, String, (SocketAddr, SocketAddr))>>>);
+struct Tunnels(Arc<Mutex<Vec<Held>>>);
+
+struct Held {
+    owner: &'static str,
+    room: String,
+    ends: (SocketAddr, SocketAddr),
+}
 
 impl Tunnels {
     fn enter(&self, name: &'static str, room: &str, conn: &Conn) {
         let socket = &conn.reader.source;
         let ends = (socket.local_addr().unwrap(), socket.peer_addr().unwrap());
-        self.0.lock().unwrap().push((name, room.to_owned(), ends));
+        self.0.lock().unwrap().push(Held { owner: name, room: room.to_owned(), ends });
     }
 
     /// How many of a room are open at others than `name` now.
     fn open_elsewhere(&self, name: &str, room: &str) -> usize {
         let all = self.0.lock().unwrap();
-        all.iter().filter(|(owner, of, ends)| *owner != name && of == room && is_established(*ends)).count()
+        let elsewhere = all.iter().filter(|held| held.owner != name && held.room == room);
+        elsewhere.filter(|held| is_established(held.ends)).count()
     }
 }
 

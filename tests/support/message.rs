@@ -167,6 +167,6 @@ impl<R: Read> Reader<R> {
 
 /// A `GET` with a `Host`, and `fields` each on a line of its own.
 pub fn get(target: &str, fields: &[&str]) -> String {
-    let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
+    let fields: String = fields.iter().flat_map(|field| [field, "\r\n"]).collect();
     format!("GET {target} HTTP/1.1\r\nHost: homing.test\r\n{fields}\r\n")
 }

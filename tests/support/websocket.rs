@@ -59,11 +59,11 @@ fn encode(opcode: u8, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
     match payload.len() {
         short @ 0..126 => frame.push(flag | u8::try_from(short).unwrap()),
         medium @ 126..65_536 => {
-            frame.push(flag | 126);
+            frame.push(flag + 126);
             frame.extend(u16::try_from(medium).unwrap().to_be_bytes());
         }
         long => {
-            frame.push(flag | 127);
+            frame.push(flag + 127);
             frame.extend((long as u64).to_be_bytes());
         }
     }
