@@ -1,5 +1,7 @@
 //! Rules of the source tree that a compiler cannot keep: which module may know which, how files begin, how large they are.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
