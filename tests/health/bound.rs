@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Socket, Type};
 
 use super::checks::turned;
-use crate::support::{Backend, Proxy, Setup, eventually};
+use crate::support::{Backend, Proxy, Setup, eventually, get};
 
 const KEY: &str = "\"path:/game/{room}\"";
 
@@ -85,6 +85,23 @@ fn a_backend_that_refuses_but_is_not_down_keeps_its_rooms() {
     assert!(elsewhere.iter().all(|name| *name == other.name), "a suspect gets no new rooms: {elsewhere:?}");
     owner.restart();
     assert_eq!(proxy.get("/game/7", &[]).text(), owner.name);
+    assert_eq!(self::epoch(&proxy, owner), epoch, "it never moved");
+}
+
+#[test]
+fn a_backend_that_refuses_once_and_is_back_for_the_check_keeps_its_rooms() {
+    let (a, b) = (turned("a", 200).0, turned("b", 200).0);
+    let patient = "path = \"/healthz\"\ninterval = \"1h\"\nrise = 1\nfall = 100000";
+    let proxy = Setup::of(&[&a, &b]).sticky(KEY).table("health", patient).start();
+    let [owner, _] = by_owner(&proxy, [&a, &b]);
+    let epoch = epoch(&proxy, owner);
+    owner.stop();
+    let mut client = proxy.connect();
+    client.send(get("/game/7", &[]));
+    eventually("the connect failed", || proxy.status(&owner.name).failures_total > 0);
+    owner.restart();
+    let refused = client.response();
+    assert_eq!((refused.status, refused.field("retry-after")), (503, Some("1")));
     assert_eq!(self::epoch(&proxy, owner), epoch, "it never moved");
 }
 
