@@ -92,6 +92,16 @@ impl Seen {
     }
 }
 
+/// The same for a response, of which only the fields of one hop are of interest.
+pub fn look_at_response(headers: &HeaderMap) -> Seen {
+    let mut seen = Seen::default();
+    for name in headers.keys().map(HeaderName::as_str).filter(|name| may_be_of_interest(name)) {
+        seen.transfer_encoding |= name == "transfer-encoding";
+        seen.hop |= is_hop_by_hop(name);
+    }
+    seen
+}
+
 /// Whether a name begins and is as long as one that [`Seen`] knows: passes over what browsers send without comparing it.
 fn may_be_of_interest(name: &str) -> bool {
     let initial = name.as_bytes().first().copied().unwrap_or_default();

@@ -14,7 +14,7 @@ use super::outbound::{self, Outbound};
 use super::request::{Asked, Reply};
 use super::running::{Begun, Running};
 use super::worker::{AskPool, Current};
-use super::{Plan, Worker, respond};
+use super::{Plan, Worker, respond, upgrade};
 use crate::backend::Health;
 use crate::clock::Now;
 use crate::headers;
@@ -71,7 +71,7 @@ enum Sent {
 impl Forward {
     pub(super) fn new(worker: Rc<Worker>, current: Rc<Current>, plan: Plan) -> Self {
         let membership = Rc::new(worker.exchanges.begin());
-        let now = worker.clock.now();
+        let now = worker.recent();
         Self { worker, current, plan, membership, now, tried: Vec::new(), force: false, acquitted: false }
     }
 
@@ -97,6 +97,10 @@ impl Forward {
                 request.headers_mut().insert(headers::X_SESSION_EPOCH, HeaderValue::from(epoch));
             }
             match self.send(&mut running, request).await {
+                Sent::Answered(response) if upgrade::is_wrong(&response, upgrade.as_ref()) => {
+                    reply.record = running.take_record();
+                    return reply.fail(&Error::BadUpgrade);
+                }
                 Sent::Answered(response) => {
                     return respond::respond(response, running, self.plan.key.as_ref(), upgrade);
                 }
@@ -119,8 +123,9 @@ impl Forward {
     /// there is a connection to honour it.
     async fn reach(&mut self) -> Result<Reached, Error> {
         for _ in 0..ROUNDS {
-            let decision = self.decide(&self.current.view(self.plan.pool)).ok_or(Error::NoBackend)?;
-            let link = match self.connect(&decision).await {
+            let view = self.current.view(self.plan.pool);
+            let decision = self.decide(&view).ok_or(Error::NoBackend)?;
+            let link = match self.connect(&view, &decision).await {
                 Ok(link) => link,
                 Err(Next::Decide) => continue,
                 Err(Next::Fail(error)) => return Err(error),
@@ -165,8 +170,7 @@ impl Forward {
 
     /// An idle connection to the backend, or a new one. What happens only without an idle one is boxed, so that the
     /// future of every other request stays small.
-    async fn connect(&mut self, decision: &Decision) -> Result<Link, Next> {
-        let view = self.current.view(self.plan.pool);
+    async fn connect(&mut self, view: &View, decision: &Decision) -> Result<Link, Next> {
         let dialed = match view.address(decision.backend) {
             None => Err(DialError::Unresolved),
             Some(address) => {

@@ -111,13 +111,19 @@ struct Plan {
 /// Finds route and key. Synchronous.
 fn plan(current: &Current, asked: &mut Asked, log_hash: &RandomState) -> Result<Plan, Error> {
     let snapshot = &current.snapshot;
-    let route = snapshot.router.find(&asked.host, asked.parts.uri.path()).ok_or(Error::NoRoute)?;
+    if asked.record.is_some() {
+        let host = asked.host()?.into_owned();
+        asked.record_host(host);
+    }
+    let host = asked.host()?;
+    let route = snapshot.router.find(&host, asked.parts.uri.path()).ok_or(Error::NoRoute)?;
     let pool = &snapshot.pools[route.pool];
     let sources = route.key.as_deref().unwrap_or(pool.key_sources());
-    let found = affinity::session_key(sources, &asked.facts());
+    let found = affinity::session_key(sources, &asked.facts(&host));
     let key = found.as_ref().map(|found| pool.key(found));
     if asked.record.is_some() {
         let found = found.map(|found| (found.source, log_hash.hash_one(&found.bytes)));
+        drop(host);
         asked.record_plan(current.name(route.pool), found);
     }
     Ok(Plan { pool: route.pool, key })

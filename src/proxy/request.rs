@@ -2,6 +2,7 @@
 //!
 //! Hyper has parsed it; what a proxy must check itself is here: `Host`, the target's form, transfer codings, lengths.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -26,8 +27,6 @@ use crate::telemetry::{Record, Redacted};
 pub(super) struct Asked {
     pub(super) parts: Parts,
     pub(super) body: Incoming,
-    /// Lower case, without a port; empty where the request names none.
-    pub(super) host: String,
     pub(super) client: Rc<Client>,
     pub(super) client_ip: IpAddr,
     /// Whether the peer's word about others is believed.
@@ -75,10 +74,10 @@ impl Asked {
         let record =
             current.snapshot.access_log.then(|| Box::new(new_record(&parts, client_ip, worker.clock)));
         let client = client.clone();
-        Self { parts, body, host: String::new(), client, client_ip, trusted, seen, record }
+        Self { parts, body, client, client_ip, trusted, seen, record }
     }
 
-    /// Checks the request and brings its target into origin form. On success [`Self::host`] is known.
+    /// Checks the request, all but its host, and brings its target into origin form.
     pub(super) fn check(&mut self, limits: &Limits) -> Result<(), Error> {
         if self.parts.method == Method::CONNECT {
             return Err(Error::ConnectMethod);
@@ -92,10 +91,6 @@ impl Asked {
         self.take_origin_form()?;
         if self.parts.uri.path_and_query().map_or(0, |target| target.as_str().len()) > limits.uri_bytes {
             return Err(Error::UriTooLong);
-        }
-        self.host = self.named_host()?;
-        if let Some(record) = &mut self.record {
-            record.host.clone_from(&self.host);
         }
         Ok(())
     }
@@ -121,14 +116,15 @@ impl Asked {
         }
     }
 
-    /// The one `Host` there must be (RFC 9112 §3.2). HTTP/1.0 clients may leave it out.
-    fn named_host(&self) -> Result<String, Error> {
+    /// The host the request is for: lower case, without a port, and empty where it names none. There must be one `Host`
+    /// (RFC 9112 §3.2), which HTTP/1.0 clients may leave out.
+    pub(super) fn host(&self) -> Result<Cow<'_, str>, Error> {
         match (&self.seen.host, self.seen.hosts) {
             (Some(field), 0 | 1) => {
                 host_name(field.as_bytes()).ok_or(Error::BadRequest("the host is not valid"))
             }
             (Some(_), _) => Err(Error::BadRequest("there is more than one Host field")),
-            (None, _) if self.parts.version < Version::HTTP_11 => Ok(String::new()),
+            (None, _) if self.parts.version < Version::HTTP_11 => Ok(Cow::Borrowed("")),
             (None, _) => Err(Error::BadRequest("there is no Host field")),
         }
     }
@@ -139,12 +135,14 @@ impl Asked {
     }
 
     /// What decisions may look at.
-    pub(super) fn facts(&self) -> Facts<'_> {
-        Facts {
-            host: &self.host,
-            uri: &self.parts.uri,
-            headers: &self.parts.headers,
-            client_ip: self.client_ip,
+    pub(super) fn facts<'a>(&'a self, host: &'a str) -> Facts<'a> {
+        Facts { host, uri: &self.parts.uri, headers: &self.parts.headers, client_ip: self.client_ip }
+    }
+
+    /// Notes the host.
+    pub(super) fn record_host(&mut self, host: String) {
+        if let Some(record) = &mut self.record {
+            record.host = host;
         }
     }
 
@@ -173,12 +171,13 @@ fn check_coding(headers: &HeaderMap) -> Result<(), Error> {
 }
 
 /// The name in a `Host` field, lower case; `None` if that is not `name`, `name:port` or `[address]:port`.
-pub(crate) fn host_name(field: &[u8]) -> Option<String> {
-    let plain = |b: &u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.');
-    if field.iter().all(plain) {
-        return String::from_utf8(field.to_vec()).ok();
-    }
+pub(crate) fn host_name(field: &[u8]) -> Option<Cow<'_, str>> {
+    let plain = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.');
+    let is_plain = field.iter().fold(true, |so_far, &b| so_far & plain(b));
     let field = std::str::from_utf8(field).ok()?;
+    if is_plain {
+        return Some(Cow::Borrowed(field));
+    }
     let (name, port) = match field.strip_prefix('[') {
         Some(rest) => {
             rest.split_once(']').filter(|(inner, _)| inner.parse::<std::net::Ipv6Addr>().is_ok())?
@@ -188,14 +187,14 @@ pub(crate) fn host_name(field: &[u8]) -> Option<String> {
     let port_is_fine =
         port.is_empty() || port.strip_prefix(':').is_some_and(|p| p.bytes().all(|b| b.is_ascii_digit()));
     let named = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b':');
-    (port_is_fine && name.bytes().all(named)).then(|| name.to_ascii_lowercase())
+    (port_is_fine && name.bytes().all(named)).then(|| Cow::Owned(name.to_ascii_lowercase()))
 }
 
-/// 128 random bits in hexadecimal.
+/// 64 random bits in hexadecimal.
 fn new_id(draw: &Draw) -> HeaderValue {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let bits = u128::from(draw.next()) << 64 | u128::from(draw.next());
-    let id: [u8; 32] = std::array::from_fn(|i| DIGITS[(bits >> (4 * i)) as usize & 0xf]);
+    let bits = draw.next();
+    let id: [u8; 16] = std::array::from_fn(|i| DIGITS[(bits >> (4 * i)) as usize & 0xf]);
     HeaderValue::from_bytes(&id).unwrap_or(HeaderValue::from_static("-"))
 }
 

@@ -7,7 +7,7 @@ use super::body::{Body, Stream};
 use super::running::Running;
 use super::upgrade::{self, ClientEnd};
 use crate::clock::Now;
-use crate::headers::{self, Seen};
+use crate::headers;
 use crate::pool::Key;
 
 /// Learns the keys the response teaches, removes what belongs to one hop, and streams the body. The exchange ends with
@@ -28,11 +28,13 @@ pub(super) fn respond(
     if let (Some(record), true) = (&mut running.record, learned) {
         record.affinity = Some("learned");
     }
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return upgrade::open(response, running, asked_upgrade);
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS
+        && let Some(client) = asked_upgrade
+    {
+        return upgrade::open(response, running, client);
     }
     let (mut parts, incoming) = response.into_parts();
-    let seen = Seen::look(&parts.headers);
+    let seen = headers::look_at_response(&parts.headers);
     if seen.transfer_encoding {
         parts.headers.remove(header::CONTENT_LENGTH);
     }

@@ -9,10 +9,9 @@ use hyper::upgrade::OnUpgrade;
 
 use super::Client;
 use super::body::Body;
-use super::error::{Accept, Error};
 use super::running::Running;
 use super::tunnel;
-use crate::headers::{self, Seen};
+use crate::headers;
 
 /// The one protocol that is tunnelled.
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
@@ -41,25 +40,24 @@ pub(super) fn ask(fields: &mut HeaderMap) {
     fields.insert(header::UPGRADE, WEBSOCKET);
 }
 
-/// Opens the tunnel, if the client asked for one and this 101 grants just that.
+/// Whether a response changes the protocol although nobody asked, or to another than was asked for.
+pub(super) fn is_wrong(response: &Response<Incoming>, asked: Option<&ClientEnd>) -> bool {
+    response.status() == StatusCode::SWITCHING_PROTOCOLS
+        && (asked.is_none() || !names_websocket(response.headers()))
+}
+
+/// Opens the tunnel that the client asked for and this 101 grants.
 pub(super) fn open(
     mut response: Response<Incoming>,
     mut running: Running,
-    asked: Option<ClientEnd>,
+    client: ClientEnd,
 ) -> Response<Body> {
-    let Some(client) = asked.filter(|_| names_websocket(response.headers())) else {
-        running.note(|| Error::BadUpgrade.to_string());
-        if let Some(record) = &mut running.record {
-            record.status = Some(StatusCode::BAD_GATEWAY);
-        }
-        return Error::BadUpgrade.response(Accept::Text);
-    };
     let backend = hyper::upgrade::on(&mut response);
     running.link = None;
     let worker = Rc::clone(&running.worker);
     tokio::task::spawn_local(async move { tunnel::run(client, backend, running, &worker).await });
     let (mut parts, _) = response.into_parts();
-    let seen = Seen::look(&parts.headers);
+    let seen = headers::look_at_response(&parts.headers);
     headers::strip(&mut parts.headers, &seen);
     ask(&mut parts.headers);
     Response::from_parts(parts, Body::empty())

@@ -32,6 +32,8 @@ pub(crate) struct Worker {
     /// Where tunnels read into: one buffer for all, since none keeps it over a wait.
     pub(super) scratch: RefCell<Box<[u8]>>,
     ended: Cell<bool>,
+    /// The time at the last sweep.
+    swept: Cell<Now>,
     current: RefCell<Rc<Current>>,
     links: RefCell<AHashMap<(u64, SocketAddr), Rc<Links>>>,
 }
@@ -65,6 +67,7 @@ impl Worker {
             scratch: RefCell::new(vec![0; SCRATCH].into()),
             current: RefCell::new(Rc::new(Current::new(&core, draw.next()))),
             ended: Cell::new(false),
+            swept: Cell::new(core.clock.now()),
             links: RefCell::default(),
             draw,
             core,
@@ -116,9 +119,15 @@ impl Worker {
         self.ended.set(true);
     }
 
+    /// The time, up to [`crate::watch::SWEEP`] ago: good for deadlines, which are kept by that sweep, and for seconds.
+    pub(super) fn recent(&self) -> Now {
+        self.swept.get()
+    }
+
     /// Calls what is overdue and closes what idled too long. Meant to be called each [`crate::watch::SWEEP`].
     pub(crate) fn sweep(&self) {
         let now = self.clock.now();
+        self.swept.set(now);
         self.exchanges.sweep(now);
         self.links.borrow_mut().retain(|_, links| {
             links.expire(now);

@@ -157,7 +157,7 @@ impl Control {
         let snapshot = self.core.snapshot();
         let host =
             headers.get(header::HOST).and_then(|field| host_name(field.as_bytes())).unwrap_or_default();
-        let host = host.as_str();
+        let host = &*host;
         let Some(route) = snapshot.router.find(host, uri.path()) else {
             return Explanation::without_route();
         };

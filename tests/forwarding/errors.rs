@@ -121,7 +121,9 @@ fn an_upgrade_nobody_asked_for_is_a_bad_gateway() {
     let proxy = Proxy::to(&backend);
     let mut client = proxy.connect();
     assert_eq!(client.get("/", &[]).status, 502);
-    assert_eq!(client.get("/", &[]).status, 502, "nor is the client's connection changed");
+    let json = client.get("/", &["Accept: application/json"]);
+    assert_eq!(json.status, 502, "nor is the client's connection changed");
+    assert_eq!(json.field("content-type"), Some("application/json"));
     crate::support::eventually("both are closed", || backend.open() == 0);
 }
 
@@ -166,6 +168,29 @@ fn long_targets_and_heads_are_refused() {
     assert_eq!(ask("/", &["X: 1"; 19]), 200);
     assert_eq!(ask("/", &["X: 1"; 20]), 431);
     assert_eq!(backend.requests().len(), 3);
+}
+
+#[test]
+fn the_limits_of_a_head_are_kept_to_the_octet() {
+    let backend = Backend::named("a");
+    let proxy = Proxy::to(&backend);
+    let head = |octets: usize| get("/", &[&format!("X: {}", "x".repeat(octets - get("/", &["X: "]).len()))]);
+    assert_eq!(proxy.ask(head(64 << 10)).status, 200);
+    for octets in [(64 << 10) + 1, 70_032, 200_000] {
+        let mut client = proxy.connect();
+        // The end may be refused before it is written.
+        let _ = client.reader.source.write_all(head(octets).as_bytes());
+        assert_eq!(client.response().status, 431, "{octets}");
+    }
+    assert_eq!(backend.requests().len(), 1);
+}
+
+#[test]
+fn a_target_too_long_for_anybody_is_refused() {
+    let backend = Backend::named("a");
+    let proxy = Setup::of(&[&backend]).limits("uri_bytes = \"1MiB\"\nheader_bytes = \"1MiB\"").start();
+    assert_eq!(proxy.get(&format!("/{}", "x".repeat(60_000)), &[]).status, 200);
+    assert_eq!(proxy.get(&format!("/{}", "x".repeat(70_000)), &[]).status, 414);
 }
 
 #[test]

@@ -181,3 +181,17 @@ fn nothing_is_sent_before_the_first_check() {
     backend.next.open();
     assert_eq!(client.response().status, 200, "the client had to wait, no more");
 }
+
+#[test]
+fn silence_at_the_first_check_counts_as_up() {
+    let backend = Backend::start("a", |conn| {
+        while let Some(request) = conn.request() {
+            if request.target() == "/healthz" {
+                return conn.until_closed();
+            }
+            conn.send(ok("a"));
+        }
+    });
+    let proxy = Setup::of(&[&backend]).table("health", "path = \"/healthz\"\ntimeout = \"300ms\"").start();
+    assert_eq!(proxy.get("/", &[]).status, 200);
+}
