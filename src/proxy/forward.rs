@@ -1,5 +1,6 @@
 //! Finding a backend that takes the request: decide, connect, commit, send, and again where nothing was sent.
 
+use std::pin::pin;
 use std::rc::Rc;
 
 use http::{HeaderValue, Request, Response};
@@ -13,8 +14,9 @@ use super::moving::{self, Waiting};
 use super::outbound::{self, Outbound};
 use super::request::{Asked, Reply};
 use super::running::{Begun, Running};
+use super::upgrade::{self, ClientEnd};
 use super::worker::{AskPool, Current};
-use super::{Plan, Worker, respond, upgrade};
+use super::{Plan, Worker, respond};
 use crate::backend::Health;
 use crate::clock::Now;
 use crate::headers;
@@ -42,6 +44,11 @@ pub(super) struct Forward {
     force: bool,
     /// Whether its backend refused it, but was found to be up.
     acquitted: bool,
+    /// None only while it is on its way.
+    request: Option<Request<Outgoing>>,
+    /// The client's end of a tunnel, where one was asked for.
+    upgrade: Option<ClientEnd>,
+    reply: Reply,
 }
 
 /// A backend that will get the request, reached and bound.
@@ -69,54 +76,59 @@ enum Sent {
 }
 
 impl Forward {
-    pub(super) fn new(worker: Rc<Worker>, current: Rc<Current>, plan: Plan) -> Self {
+    /// Boxed, since it moves into a future, and that into another: a pointer does so more cheaply.
+    pub(super) fn new(worker: Rc<Worker>, current: Rc<Current>, plan: Plan, asked: Asked) -> Box<Self> {
         let membership = Rc::new(worker.exchanges.begin());
-        let now = worker.recent();
-        Self { worker, current, plan, membership, now, tried: Vec::new(), force: false, acquitted: false }
+        let limits = &current.snapshot.limits;
+        let Outbound { request, upgrade, reply } =
+            outbound::prepare(asked, &membership, current.pool(plan.pool), limits, worker.clock);
+        Box::new(Self {
+            now: worker.recent(),
+            worker,
+            current,
+            plan,
+            membership,
+            tried: Vec::new(),
+            force: false,
+            acquitted: false,
+            request: Some(request),
+            upgrade,
+            reply,
+        })
     }
 
     fn pool(&self) -> &Pool {
         self.current.pool(self.plan.pool)
     }
 
-    /// Makes the request that will be sent.
-    pub(super) fn prepare(&self, asked: Asked) -> Outbound {
-        let limits = &self.current.snapshot.limits;
-        outbound::prepare(asked, &self.membership, self.pool(), limits, self.worker.clock)
-    }
-
     /// Carries the request through to a response.
-    pub(super) async fn run(mut self, outbound: Outbound) -> Response<Body> {
-        let Outbound { mut request, upgrade, mut reply } = outbound;
+    pub(super) async fn run(mut self: Box<Self>) -> Response<Body> {
         for _ in 0..ROUNDS {
             let (decision, mut running) = match self.reach().await {
-                Ok(reached) => (reached.decision, self.begin(reached, &mut reply)),
-                Err(error) => return reply.fail(&error),
+                Ok(reached) => (reached.decision, self.begin(reached)),
+                Err(error) => return self.reply.fail(&error),
             };
-            if let Some(epoch) = running.epoch() {
-                request.headers_mut().insert(headers::X_SESSION_EPOCH, HeaderValue::from(epoch));
-            }
-            match self.send(&mut running, request).await {
-                Sent::Answered(response) if upgrade::is_wrong(&response, upgrade.as_ref()) => {
-                    reply.record = running.take_record();
-                    return reply.fail(&Error::BadUpgrade);
+            match self.send(&mut running).await {
+                Sent::Answered(response) if upgrade::is_wrong(&response, self.upgrade.as_ref()) => {
+                    self.reply.record = running.take_record();
+                    return self.reply.fail(&Error::BadUpgrade);
                 }
                 Sent::Answered(response) => {
-                    return respond::respond(response, running, self.plan.key.as_ref(), upgrade);
+                    return respond::respond(response, running, self.plan.key.as_ref(), self.upgrade.take());
                 }
                 Sent::Unsent(returned) => {
                     self.now = self.worker.clock.now();
-                    request = *returned;
-                    reply.record = running.take_record();
+                    self.request = Some(*returned);
+                    self.reply.record = running.take_record();
                     self.tried_in_vain(&decision, running.link.as_ref());
                 }
                 Sent::Failed(error) => {
-                    reply.record = running.take_record();
-                    return reply.fail(&error);
+                    self.reply.record = running.take_record();
+                    return self.reply.fail(&error);
                 }
             }
         }
-        reply.fail(&Error::Broken)
+        self.reply.fail(&Error::Broken)
     }
 
     /// Finds a backend, a connection to it, and a place for the key, in this order: a binding is made only once
@@ -160,6 +172,9 @@ impl Forward {
 
     /// While it was connecting the fleet may have changed: what is committed is what is true now.
     fn commit(&self, decision: &Decision) -> Commit {
+        if decision.tie == Tie::None {
+            return Commit::Go(None);
+        }
         let view = self.current.view(self.plan.pool);
         self.pool().commit(&view, self.plan.key.as_ref(), decision, self.now, self.force)
     }
@@ -222,9 +237,9 @@ impl Forward {
         if self.tried.len() < ATTEMPTS { Next::Decide } else { Next::Fail(Error::NoBackend) }
     }
 
-    fn begin(&self, reached: Reached, reply: &mut Reply) -> Running {
+    fn begin(&mut self, reached: Reached) -> Running {
         let Reached { decision, lease, link } = reached;
-        if let Some(record) = &mut reply.record {
+        if let Some(record) = &mut self.reply.record {
             record.backend = Some(self.current.backend_name(self.plan.pool, decision.backend));
             record.affinity = Some(decision.reason.as_str());
         }
@@ -233,16 +248,23 @@ impl Forward {
             backend: decision.backend,
             lease,
             link,
-            record: reply.record.take(),
+            record: self.reply.record.take(),
             now: self.now,
         };
         Running::begin(self.worker.clone(), self.current.clone(), self.membership.clone(), begun)
     }
 
-    async fn send(&self, running: &mut Running, request: Request<Outgoing>) -> Sent {
+    async fn send(&mut self, running: &mut Running) -> Sent {
         self.membership.wait_for(Phase::Head, self.now.after(self.pool().timeouts.response));
-        let Some(link) = &mut running.link else { return Sent::Unsent(Box::new(request)) };
-        match self.membership.unless_called(link.sender.try_send_request(request)).await {
+        let epoch = running.epoch();
+        let (Some(link), Some(mut request)) = (&mut running.link, self.request.take()) else {
+            return Sent::Failed(Error::Broken);
+        };
+        if let Some(epoch) = epoch {
+            request.headers_mut().insert(headers::X_SESSION_EPOCH, HeaderValue::from(epoch));
+        }
+        let sent = pin!(link.sender.try_send_request(request));
+        match self.membership.unless_called(sent).await {
             Ok(Ok(response)) => Sent::Answered(response),
             Ok(Err(error)) => self.not_sent(running, error),
             Err(call) => {

@@ -59,9 +59,8 @@ pub(crate) fn handle(worker: &Rc<Worker>, client: &Rc<Client>, request: Request<
         .and_then(|()| plan(&current, &mut asked, &worker.core.log_hash))
     {
         Ok(plan) => {
-            let forward = Forward::new(worker.clone(), current, plan);
-            let outbound = forward.prepare(asked);
-            Answer::awaited(client, forward.run(outbound))
+            let forward = Forward::new(worker.clone(), current, plan, asked);
+            Answer::awaited(client, forward.run())
         }
         Err(error) => Answer::ready(client, asked.into_reply().fail(&error)),
     }

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::Shutdown;
+use std::pin::pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -67,7 +68,7 @@ pub(super) async fn run(client: ClientEnd, backend: OnUpgrade, mut running: Runn
     // The connection counts as the client's as long as the tunnel is open.
     let ClientEnd { upgrade: client, client: _connection } = client;
     let both = async { tokio::try_join!(client, backend) };
-    let tunnel = match running.membership.unless_called(both).await {
+    let tunnel = match running.membership.unless_called(pin!(both)).await {
         Ok(Ok((client, backend))) => Tunnel::open(client, backend),
         Ok(Err(error)) => return running.note(|| format!("the tunnel did not open: {error}")),
         Err(_) => return running.note(|| "the tunnel did not open in time".into()),

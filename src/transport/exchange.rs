@@ -1,6 +1,7 @@
 //! The exchanges of one worker: requests on their way and open tunnels, with their deadlines, findable by session key.
 
 use std::cell::{Cell, RefCell};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -191,8 +192,7 @@ impl Membership {
     ///
     /// # Errors
     /// The call; what the future was doing is given up.
-    pub async fn unless_called<F: Future>(&self, future: F) -> Result<F::Output, Call> {
-        let mut future = std::pin::pin!(future);
+    pub async fn unless_called<F: Future>(&self, mut future: Pin<&mut F>) -> Result<F::Output, Call> {
         std::future::poll_fn(|cx| match self.hear(cx) {
             Some(call) => Poll::Ready(Err(call)),
             None => future.as_mut().poll(cx).map(Ok),
