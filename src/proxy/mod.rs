@@ -110,11 +110,10 @@ struct Plan {
 /// Finds route and key. Synchronous.
 fn plan(current: &Current, asked: &mut Asked, log_hash: &RandomState) -> Result<Plan, Error> {
     let snapshot = &current.snapshot;
-    if asked.record.is_some() {
-        let host = asked.host()?.into_owned();
-        asked.record_host(host);
+    let host = request::host(&asked.seen, asked.parts.version)?;
+    if let Some(record) = &mut asked.record {
+        record.host = host.to_string();
     }
-    let host = asked.host()?;
     let route = snapshot.router.find(&host, asked.parts.uri.path()).ok_or(Error::NoRoute)?;
     let pool = &snapshot.pools[route.pool];
     let sources = route.key.as_deref().unwrap_or(pool.key_sources());

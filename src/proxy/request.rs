@@ -116,19 +116,6 @@ impl Asked {
         }
     }
 
-    /// The host the request is for: lower case, without a port, and empty where it names none. There must be one `Host`
-    /// (RFC 9112 §3.2), which HTTP/1.0 clients may leave out.
-    pub(super) fn host(&self) -> Result<Cow<'_, str>, Error> {
-        match (&self.seen.host, self.seen.hosts) {
-            (Some(field), 0 | 1) => {
-                host_name(field.as_bytes()).ok_or(Error::BadRequest("the host is not valid"))
-            }
-            (Some(_), _) => Err(Error::BadRequest("there is more than one Host field")),
-            (None, _) if self.parts.version < Version::HTTP_11 => Ok(Cow::Borrowed("")),
-            (None, _) => Err(Error::BadRequest("there is no Host field")),
-        }
-    }
-
     /// Gives up on a backend.
     pub(super) fn into_reply(self) -> Reply {
         Reply { accept: self.seen.accept, record: self.record }
@@ -137,13 +124,6 @@ impl Asked {
     /// What decisions may look at.
     pub(super) fn facts<'a>(&'a self, host: &'a str) -> Facts<'a> {
         Facts { host, uri: &self.parts.uri, headers: &self.parts.headers, client_ip: self.client_ip }
-    }
-
-    /// Notes the host.
-    pub(super) fn record_host(&mut self, host: String) {
-        if let Some(record) = &mut self.record {
-            record.host = host;
-        }
     }
 
     /// Notes the pool, and where the session key was found.
@@ -157,6 +137,17 @@ impl Asked {
                 record.path = Redacted { path: self.parts.uri.path(), template: Some(template) }.to_string();
             }
         }
+    }
+}
+
+/// The host a request is for: lower case, without a port, and empty where it names none. There must be one `Host`
+/// (RFC 9112 §3.2), which HTTP/1.0 clients may leave out.
+pub(super) fn host(seen: &Seen, version: Version) -> Result<Cow<'_, str>, Error> {
+    match (&seen.host, seen.hosts) {
+        (Some(field), 0 | 1) => host_name(field.as_bytes()).ok_or(Error::BadRequest("the host is not valid")),
+        (Some(_), _) => Err(Error::BadRequest("there is more than one Host field")),
+        (None, _) if version < Version::HTTP_11 => Ok(Cow::Borrowed("")),
+        (None, _) => Err(Error::BadRequest("there is no Host field")),
     }
 }
 
