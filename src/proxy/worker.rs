@@ -139,9 +139,7 @@ impl Worker {
     /// Carries out an order from another thread.
     pub(crate) fn obey(&self, order: Order) {
         match order {
-            Order::GiveUp { key, epoch, call } => {
-                self.exchanges.call_key(key, epoch, call);
-            }
+            Order::GiveUp { key, epoch, call } => self.exchanges.call_key(key, epoch, call),
         }
     }
 }

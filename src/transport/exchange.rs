@@ -92,20 +92,15 @@ impl Exchanges {
         self.watch.sweep(now);
     }
 
-    /// Calls all exchanges of a key that were begun under `epoch` or before. Returns how many.
-    pub fn call_key(&self, key: u64, epoch: u64, call: Call) -> usize {
-        let mut called = 0;
-        let places: Vec<usize> =
-            self.by_key.borrow().iter_hash(key).filter(|p| p.0 == key).map(|p| p.1).collect();
-        for place in places {
-            self.watch.visit(place, |slot| {
+    /// Calls all exchanges of a key that were begun under `epoch` or before.
+    pub fn call_key(&self, key: u64, epoch: u64, call: Call) {
+        for place in self.by_key.borrow().iter_hash(key).filter(|place| place.0 == key) {
+            self.watch.visit(place.1, |slot| {
                 if slot.data.key.get().is_some_and(|tag| tag.epoch <= epoch) {
                     slot.call(call);
-                    called += 1;
                 }
             });
         }
-        called
     }
 
     /// Visits every exchange with what it waits for and its key.
