@@ -7,6 +7,7 @@ mod route;
 mod sticky;
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
@@ -16,7 +17,9 @@ use tracing_subscriber::EnvFilter;
 use super::file::{Section, Unique};
 use super::report::{Complaint, Report};
 use super::value::{self, Outcome, choice, duration, flag, number, parsed, positive, size};
-use super::{Config, Errors, Limits, Listener, Log, LogFormat, Server, address, contract, suggest, syntax};
+use super::{
+    Admin, Config, Errors, Limits, Listener, Log, LogFormat, Server, address, contract, suggest, syntax,
+};
 
 /// More threads than this are a slip of the finger.
 const MOST_WORKERS: u64 = 1024;
@@ -44,6 +47,7 @@ fn file(top: &Section<'_>) -> Config {
     Config {
         trusted_proxies: top.list("trusted_proxies", parsed(address::network)).unwrap_or_default(),
         server: server(&top.table("server", &contract::SERVER)),
+        admin: admin(&top.table("admin", &contract::ADMIN)),
         log: log(&top.table("log", &contract::LOG)),
         listeners: listeners(top),
         pools: pool::all(top, &pools, &routes),
@@ -58,6 +62,19 @@ fn server(section: &Section<'_>) -> Server {
         workers: section.or("workers", cpus, value::count(MOST_WORKERS)),
         shutdown_timeout: section.or("shutdown_timeout", Duration::from_secs(20), duration),
     }
+}
+
+fn admin(section: &Section<'_>) -> Option<Admin> {
+    if !section.is_present() {
+        return None;
+    }
+    let token_file = section.read("token_file", value::text).map(PathBuf::from);
+    let address = section.need("address", parsed(address::listener))?;
+    if !address.ip().is_loopback() && !section.has("token_file") {
+        let complaint = Complaint::invalid("whoever reaches this address could change the proxy");
+        section.complain("address", complaint.help("add `token_file`, or use a loopback address"));
+    }
+    Some(Admin { address, token_file })
 }
 
 fn log(section: &Section<'_>) -> Log {

@@ -33,14 +33,15 @@ use Unless::{False, Never, NoTime, Word, Zero};
 
 pub(super) const TOP: Table = Table {
     header: "",
-    keys: &["trusted_proxies", "server", "log", "listener", "route", "pool", "limits"],
-    later: &[("admin", Never)],
+    keys: &["trusted_proxies", "server", "admin", "log", "listener", "route", "pool", "limits"],
+    later: &[],
 };
 pub(super) const SERVER: Table = Table {
     header: "[server]",
     keys: &["workers", "shutdown_timeout"],
     later: &[("reload_on_change", False), ("state_dir", Never), ("state_interval", Never)],
 };
+pub(super) const ADMIN: Table = Table { header: "[admin]", keys: &["address", "token_file"], later: &[] };
 pub(super) const LOG: Table = Table { header: "[log]", keys: &["level", "format", "access"], later: &[] };
 pub(super) const LISTENER: Table = Table {
     header: "[[listener]]",
@@ -51,37 +52,61 @@ pub(super) const ROUTE: Table =
     Table { header: "[[route]]", keys: &["host", "path", "pool", "key"], later: &[] };
 pub(super) const POOL: Table = Table {
     header: "[[pool]]",
-    keys: &["name", "balance", "backend", "sticky", "health", "outlier", "timeouts", "slow_start"],
+    keys: &[
+        "name",
+        "balance",
+        "hash_balance_factor",
+        "panic_threshold",
+        "backend",
+        "sticky",
+        "health",
+        "outlier",
+        "timeouts",
+        "drain",
+        "slow_start",
+    ],
     later: &[
-        ("hash_balance_factor", Zero),
-        ("panic_threshold", Zero),
         ("protocol", Word("http1")),
         ("proxy_protocol", Word("none")),
         ("tls", Never),
         ("retry", Never),
-        ("drain", Never),
     ],
 };
 pub(super) const BACKEND: Table = Table {
     header: "[[pool.backend]]",
-    keys: &["name", "address", "weight", "state"],
-    later: &[("max_connections", Zero), ("max_sessions", Zero)],
+    keys: &["name", "address", "weight", "state", "max_connections", "max_sessions"],
+    later: &[],
 };
 pub(super) const STICKY: Table = Table {
     header: "[pool.sticky]",
-    keys: &["key", "mode", "learn", "idle_timeout", "capacity", "on_backend_down"],
-    later: &[("preset", Never), ("wait_timeout", Never), ("max_lifetime", NoTime), ("cookie", Never)],
+    keys: &[
+        "preset",
+        "key",
+        "mode",
+        "learn",
+        "idle_timeout",
+        "capacity",
+        "on_backend_down",
+        "wait_timeout",
+    ],
+    later: &[("max_lifetime", NoTime), ("cookie", Never)],
 };
 pub(super) const HEALTH: Table = Table {
     header: "[pool.health]",
-    keys: &["path", "host", "interval", "timeout", "rise", "fall", "status"],
-    later: &[
-        ("grpc", False),
-        ("instance_header", Never),
-        ("instance_json", Never),
-        ("drain_header", Never),
-        ("drain_json", Never),
+    keys: &[
+        "path",
+        "host",
+        "interval",
+        "timeout",
+        "rise",
+        "fall",
+        "status",
+        "instance_header",
+        "instance_json",
+        "drain_header",
+        "drain_json",
     ],
+    later: &[("grpc", False)],
 };
 pub(super) const OUTLIER: Table = Table {
     header: "[pool.outlier]",
@@ -90,11 +115,12 @@ pub(super) const OUTLIER: Table = Table {
 };
 pub(super) const TIMEOUTS: Table = Table {
     header: "[pool.timeouts]",
-    keys: &["connect", "response", "idle", "tunnel_idle", "keep_alive"],
-    later: &[("queue", Never)],
+    keys: &["connect", "response", "idle", "tunnel_idle", "keep_alive", "queue"],
+    later: &[],
 };
+pub(super) const DRAIN: Table = Table { header: "[pool.drain]", keys: &["timeout", "spread"], later: &[] };
 pub(super) const SLOW_START: Table =
-    Table { header: "[pool.slow_start]", keys: &[], later: &[("duration", NoTime)] };
+    Table { header: "[pool.slow_start]", keys: &["duration"], later: &[] };
 pub(super) const LIMITS: Table = Table {
     header: "[limits]",
     keys: &[
@@ -112,7 +138,8 @@ pub(super) const LIMITS: Table = Table {
 };
 
 const ALL: &[Table] = &[
-    TOP, SERVER, LOG, LISTENER, ROUTE, POOL, BACKEND, STICKY, HEALTH, OUTLIER, TIMEOUTS, SLOW_START, LIMITS,
+    TOP, SERVER, ADMIN, LOG, LISTENER, ROUTE, POOL, BACKEND, STICKY, HEALTH, OUTLIER, TIMEOUTS, DRAIN, SLOW_START,
+    LIMITS,
 ];
 
 impl Table {

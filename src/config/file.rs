@@ -26,13 +26,15 @@ pub(super) struct Section<'a> {
     path: String,
     span: Range<usize>,
     entries: Option<&'a DeTable<'a>>,
+    /// Settings that count where the file has none, and the key that brought them in.
+    preset: Option<(&'static str, &'a DeTable<'a>)>,
 }
 
 impl<'a> Section<'a> {
     /// The top level of a file.
     pub(super) fn top(report: &'a Report<'a>, entries: &'a DeTable<'a>) -> Self {
         let (table, path) = (&contract::TOP, String::new());
-        Self { report, table, path, span: 0..0, entries: Some(entries) }.with_known_keys()
+        Self { report, table, path, span: 0..0, entries: Some(entries), preset: None }.with_known_keys()
     }
 
     /// Reports the keys that it cannot have.
@@ -50,6 +52,11 @@ impl<'a> Section<'a> {
             self.report.add(self.path_of(name), &key.span(), complaint);
         }
         self
+    }
+
+    /// The same section, in which what is not set is taken from `settings`, brought in by `key`.
+    pub(super) fn with_preset(self, key: &'static str, settings: Option<&'a DeTable<'a>>) -> Self {
+        Self { preset: settings.map(|settings| (key, settings)), ..self }
     }
 
     /// Whether the file has this table.
@@ -113,6 +120,7 @@ impl<'a> Section<'a> {
             path: self.path_of(key),
             span: self.span.clone(),
             entries: None,
+            preset: None,
         };
         present.unwrap_or_else(absent)
     }
@@ -135,7 +143,7 @@ impl<'a> Section<'a> {
 
     /// Reports a problem with a setting, at its value, or at its table if it has none.
     pub(super) fn complain(&self, key: &str, complaint: Complaint) {
-        let span = self.value(key).map_or_else(|| self.span.clone(), Spanned::span);
+        let span = self.placed(key).map_or_else(|| self.span.clone(), Spanned::span);
         if span.is_empty() {
             self.report.add_unplaced(&self.path_of(key), complaint);
         } else {
@@ -149,7 +157,8 @@ impl<'a> Section<'a> {
             self.report.add(path, &value.span(), expected("a table", value.get_ref()));
             return None;
         }
-        Some(Self { report: self.report, table, path, span: value.span(), entries }.with_known_keys())
+        let this = Self { report: self.report, table, path, span: value.span(), entries, preset: None };
+        Some(this.with_known_keys())
     }
 
     fn outcome<T>(
@@ -163,7 +172,16 @@ impl<'a> Section<'a> {
 
     fn value(&self, key: &str) -> Option<&'a Value<'a>> {
         debug_assert!(self.table.keys.contains(&key), "{} has no {key}", self.table.header);
+        self.own(key).or_else(|| self.preset?.1.get(key))
+    }
+
+    fn own(&self, key: &str) -> Option<&'a Value<'a>> {
         self.entries?.get(key)
+    }
+
+    /// The value in the file that a setting is due to: its own, or the one that brought it in.
+    fn placed(&self, key: &str) -> Option<&'a Value<'a>> {
+        self.own(key).or_else(|| self.preset.filter(|(_, all)| all.get(key).is_some()).and_then(|(by, _)| self.own(by)))
     }
 
     fn path_of_item(&self, key: &str, index: usize, item: &Value<'_>) -> String {

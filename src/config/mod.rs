@@ -7,6 +7,7 @@ mod contract;
 mod error;
 mod file;
 mod key;
+mod preset;
 mod report;
 mod suggest;
 mod summary;
@@ -18,13 +19,15 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use http::HeaderName;
 use ipnet::IpNet;
 
 pub use error::{Errors, Problem, ProblemKind};
 pub use key::{KeyError, KeySource, PathTemplate, Segment};
+pub use preset::Preset;
 pub use summary::Summary;
 
 /// Everything one `proxy.toml` says.
@@ -34,6 +37,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Process-wide settings.
     pub server: Server,
+    /// Where operators look at the proxy and change it, if anywhere.
+    pub admin: Option<Admin>,
     /// What is logged, and how.
     pub log: Log,
     /// Addresses to listen on; at least one.
@@ -53,6 +58,15 @@ pub struct Server {
     pub workers: NonZeroUsize,
     /// From the signal to stop until the process ends. Default 20 s.
     pub shutdown_timeout: Duration,
+}
+
+/// `[admin]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Address and port; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// The file with the bearer token that callers must show. Always there where the address is not loopback.
+    pub token_file: Option<PathBuf>,
 }
 
 /// `[log]`.
@@ -113,6 +127,12 @@ pub struct Pool {
     pub name: String,
     /// How a backend is chosen where nothing binds the request.
     pub balance: Balance,
+    /// Bounded load for the first placement of keys: no backend gets a new key while it has more than this percentage
+    /// of its share of the sessions. More than 100; 0: off (the default).
+    pub hash_balance_factor: u32,
+    /// While more than this percentage of the backends fail their checks by time-out or bad status, nothing bound moves.
+    /// 0 to 100; 0: off (the default).
+    pub panic_threshold: u32,
     /// Stickiness, when there is a key.
     pub sticky: Option<Sticky>,
     /// At least one; names are unique within the pool.
@@ -123,6 +143,19 @@ pub struct Pool {
     pub outlier: Outlier,
     /// How long things may take.
     pub timeouts: Timeouts,
+    /// How backends are emptied.
+    pub drain: Drain,
+    /// How long a backend that has come up takes less than its share of new work. Default 0: not at all.
+    pub slow_start: Duration,
+}
+
+/// `[pool.drain]`: from the order to drain to the end of the last session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drain {
+    /// Until then sessions stay. Default 30 min.
+    pub timeout: Duration,
+    /// The part of the time before the end in which sessions are ended one after the other. Default 30 s.
+    pub spread: Duration,
 }
 
 /// `pool.balance`.
@@ -147,6 +180,39 @@ pub struct Backend {
     pub address: Address,
     /// Share of new work, 0 to 65,535. 0: keeps its own, takes no new.
     pub weight: u32,
+    /// What its operator wants of it at the start, and from the moment this changes in the file.
+    pub state: Wanted,
+    /// Requests and tunnels at one time; 0: unlimited (the default). More wait.
+    pub max_connections: u32,
+    /// Sessions; 0: unlimited (the default). Takes no new ones beyond.
+    pub max_sessions: u64,
+}
+
+/// `backend.state`: what an operator wants of a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Wanted {
+    /// To serve (the default).
+    #[default]
+    Ready,
+    /// To keep its sessions up to a deadline, and take no new ones.
+    Drain,
+    /// To serve nothing from now on.
+    Maint,
+}
+
+impl Wanted {
+    /// All of them, by the words of the file and the API.
+    pub const WORDS: &'static [(&'static str, Self)] =
+        &[("ready", Self::Ready), ("drain", Self::Drain), ("maint", Self::Maint)];
+
+    /// The word used in the file, logs and the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Drain => "drain",
+            Self::Maint => "maint",
+        }
+    }
 }
 
 /// Where a backend listens.
@@ -170,6 +236,19 @@ pub struct Sticky {
     pub key: Vec<KeySource>,
     /// How a key keeps its backend.
     pub mode: Mode,
+    /// What becomes of a bound key whose backend is down.
+    pub on_backend_down: OnBackendDown,
+}
+
+/// `sticky.on_backend_down`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnBackendDown {
+    /// It gets another backend at once (the default).
+    Rebind,
+    /// Its requests wait for the backend to come back, until so long after it went down; then it gets another.
+    Wait(Duration),
+    /// Its requests are refused with 503 until the backend is back.
+    Reject,
 }
 
 /// `sticky.mode`, with what belongs to it.
@@ -205,6 +284,19 @@ pub struct Health {
     pub rise: u32,
     /// Failed checks in a row that take it down. Default 3, at least 1.
     pub fall: u32,
+    /// Where an answer names the life of the backend's process; another name means that its memory is gone.
+    pub instance: Option<Field>,
+    /// Where an answer says that the backend wants to be drained.
+    pub drain: Option<Field>,
+}
+
+/// A part of a health answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Field {
+    /// The value of this header field.
+    Header(HeaderName),
+    /// What this JSON pointer (RFC 6901) leads to in the body.
+    Json(String),
 }
 
 /// What an active check does.
@@ -245,6 +337,8 @@ pub struct Timeouts {
     pub tunnel_idle: Duration,
     /// How long an unused connection to a backend is kept. Default 4 s.
     pub keep_alive: Duration,
+    /// For a place below `max_connections`. Default 5 s.
+    pub queue: Duration,
 }
 
 /// `[limits]`.

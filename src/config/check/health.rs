@@ -1,12 +1,15 @@
-//! `[pool.health]`, `[pool.outlier]` and `[pool.timeouts]`: how a pool tells that a backend is gone.
+//! `[pool.health]`, `[pool.outlier]`, `[pool.timeouts]` and `[pool.drain]`: how a pool tells that a backend is gone,
+//! and how it lets one go.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use http::HeaderName;
+
 use crate::config::file::Section;
 use crate::config::report::Complaint;
 use crate::config::value::{Outcome, duration, number, parsed, positive};
-use crate::config::{Health, Outlier, Probe, Timeouts, address};
+use crate::config::{Drain, Field, Health, Outlier, Probe, Timeouts, address};
 
 const STATUSES: RangeInclusive<u16> = 100..=599;
 
@@ -18,7 +21,36 @@ pub(super) fn active(section: &Section<'_>) -> Option<Health> {
         timeout: section.or("timeout", Duration::from_secs(1), positive),
         rise: section.or("rise", 2, number(1..=u64::from(u32::MAX))),
         fall: section.or("fall", 3, number(1..=u64::from(u32::MAX))),
+        instance: field(section, "instance_header", "instance_json"),
+        drain: field(section, "drain_header", "drain_json"),
     })
+}
+
+/// A part of the answer, in a header or in the body, not both.
+fn field(section: &Section<'_>, in_header: &str, in_json: &str) -> Option<Field> {
+    let header = section.read(in_header, parsed(header_name)).map(Field::Header);
+    let json = section.read(in_json, parsed(pointer)).map(Field::Json);
+    if section.has(in_header) && section.has(in_json) {
+        let complaint = Complaint::invalid(format!("there is `{in_header}` already"));
+        section.complain(in_json, complaint.help("keep one of them"));
+    }
+    for key in [in_header, in_json].into_iter().filter(|key| section.has(key) && !section.has("path")) {
+        let complaint = Complaint::invalid("without a `path` the check is only a TCP connect");
+        section.complain(key, complaint.help("add `path = \"/healthz\"`"));
+    }
+    header.or(json)
+}
+
+fn header_name(text: &str) -> Outcome<HeaderName> {
+    let name = HeaderName::try_from(text);
+    name.map_err(|_| Complaint::invalid(format!("{text:?} cannot be the name of a header")))
+}
+
+fn pointer(text: &str) -> Outcome<String> {
+    if text.starts_with('/') {
+        return Ok(text.to_owned());
+    }
+    Err(Complaint::invalid(format!("{text:?} is not a JSON pointer")).help("write \"/instance\""))
 }
 
 pub(super) fn outlier(section: &Section<'_>) -> Outlier {
@@ -35,7 +67,19 @@ pub(super) fn timeouts(section: &Section<'_>) -> Timeouts {
         idle: section.or("idle", Duration::from_mins(1), positive),
         tunnel_idle: section.or("tunnel_idle", Duration::from_hours(1), positive),
         keep_alive: section.or("keep_alive", Duration::from_secs(4), duration),
+        queue: section.or("queue", Duration::from_secs(5), duration),
     }
+}
+
+/// The spread of a drain lies within it.
+pub(super) fn drain(section: &Section<'_>) -> Drain {
+    let timeout = section.or("timeout", Duration::from_mins(30), duration);
+    let spread = section.read("spread", duration);
+    if spread.is_some_and(|spread| spread > timeout) {
+        let complaint = Complaint::invalid("the spread is longer than the time-out it lies in");
+        section.complain("spread", complaint);
+    }
+    Drain { timeout, spread: spread.unwrap_or(Duration::from_secs(30)).min(timeout) }
 }
 
 fn probe(section: &Section<'_>) -> Probe {

@@ -1,14 +1,22 @@
 //! `[[pool]]` and its backends.
 
+use std::time::Duration;
+
+use toml::de::DeValue;
+
 use crate::config::file::{Section, Unique};
 use crate::config::report::Complaint;
-use crate::config::value::{self, choice, number, parsed};
-use crate::config::{Backend, Balance, KeySource, Mode, Pool, Route, Sticky, address, contract};
+use crate::config::value::{self, Outcome, choice, duration, number, parsed};
+use crate::config::{Backend, Balance, KeySource, Mode, Pool, Route, Sticky, Wanted, address, contract};
 
 use super::{health, sticky};
 
 /// The largest weight, and the most backends a pool can have.
 const MOST: u64 = 65_535;
+/// A backend with a hundred times its share is not bounded.
+const MOST_FACTOR: u64 = 10_000;
+/// What a semaphore can count on every platform.
+const MOST_CONNECTIONS: u64 = 1 << 28;
 
 /// Every pool of the file; `routes` tell which further keys lead to it.
 pub(super) fn all(top: &Section<'_>, sections: &[Section<'_>], routes: &[Route]) -> Vec<Pool> {
@@ -27,15 +35,67 @@ pub(super) fn all(top: &Section<'_>, sections: &[Section<'_>], routes: &[Route])
 }
 
 fn pool(section: &Section<'_>, route_keys: &[KeySource]) -> Option<Pool> {
-    section.table("slow_start", &contract::SLOW_START);
-    let sticky = sticky::read(&section.table("sticky", &contract::STICKY), route_keys);
+    let slow_start = section.table("slow_start", &contract::SLOW_START).or("duration", Duration::ZERO, duration);
+    let sticky = sticky::read(section.table("sticky", &contract::STICKY), route_keys);
     let balance = balance(section, sticky.as_ref());
     let backends = backends(section);
     let health = health::active(&section.table("health", &contract::HEALTH));
     let outlier = health::outlier(&section.table("outlier", &contract::OUTLIER));
     let timeouts = health::timeouts(&section.table("timeouts", &contract::TIMEOUTS));
+    let drain = health::drain(&section.table("drain", &contract::DRAIN));
+    let hash_balance_factor = section.or("hash_balance_factor", 0, parsed_factor);
+    let panic_threshold = section.or("panic_threshold", 0, number(0..=100));
     let name = section.need("name", value::name)?;
-    Some(Pool { name, balance, sticky, backends, health, outlier, timeouts })
+    let pool = Pool {
+        name,
+        balance,
+        hash_balance_factor,
+        panic_threshold,
+        sticky,
+        backends,
+        health,
+        outlier,
+        timeouts,
+        drain,
+        slow_start,
+    };
+    check_together(section, &pool);
+    Some(pool)
+}
+
+/// 0, or more than 100 percent.
+fn parsed_factor(value: &DeValue<'_>) -> Outcome<u32> {
+    match number(0..=MOST_FACTOR)(value)? {
+        within @ 1..=100 => {
+            let complaint = Complaint::invalid(format!("must be 0 or more than 100, not {within}"));
+            Err(complaint.help("125 lets a backend have a quarter more than its share"))
+        }
+        factor => Ok(factor),
+    }
+}
+
+/// What counts sessions needs someone to count them.
+fn check_together(section: &Section<'_>, pool: &Pool) {
+    let mode = match pool.sticky.as_ref().map(|sticky| &sticky.mode) {
+        Some(Mode::Table(_)) => return,
+        Some(Mode::Hash) => "`mode = \"hash\"`",
+        None => "a pool without [pool.sticky]",
+    };
+    let hashes = pool.sticky.is_some();
+    let needs = |key, what: &str| {
+        let complaint = Complaint::invalid(format!("{mode} keeps no sessions, which {what} needs"));
+        section.complain(key, complaint.help("use `mode = \"table\"`"));
+    };
+    if pool.hash_balance_factor > 0 {
+        needs("hash_balance_factor", "a bounded load");
+    }
+    if pool.backends.iter().any(|backend| backend.max_sessions > 0) {
+        needs("backend", "`max_sessions`");
+    }
+    if hashes && !pool.slow_start.is_zero() {
+        let complaint = Complaint::invalid("`mode = \"hash\"` would move keys all the time a backend starts slowly");
+        section.complain("slow_start", complaint.help("use `mode = \"table\"`"));
+    }
 }
 
 fn balance(section: &Section<'_>, sticky: Option<&Sticky>) -> Balance {
@@ -80,10 +140,12 @@ fn backends(pool: &Section<'_>) -> Vec<Backend> {
 
 fn backend(section: &Section<'_>, taken: &mut Unique<String>) -> Option<Backend> {
     let weight = section.or("weight", 1, number(0..=MOST));
-    section.read("state", choice(&[("ready", ())], &["drain", "maint"]));
+    let state = section.or("state", Wanted::Ready, choice(Wanted::WORDS, &[]));
+    let max_connections = section.or("max_connections", 0, number(0..=MOST_CONNECTIONS));
+    let max_sessions = section.or("max_sessions", 0, number(0..=u64::MAX));
     let address = section.need("address", parsed(address::backend));
     let name = section.read("name", value::name).or_else(|| section.text("address"))?;
     let place = if section.has("name") { "name" } else { "address" };
     taken.claim(name.clone(), section, place, "name as the backend");
-    Some(Backend { name, address: address?, weight })
+    Some(Backend { name, address: address?, weight, state, max_connections, max_sessions })
 }

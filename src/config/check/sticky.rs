@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::config::file::Section;
 use crate::config::report::Complaint;
-use crate::config::value::{self, choice, positive};
-use crate::config::{KeySource, Mode, Sticky, Table};
+use crate::config::value::{self, choice, duration, positive};
+use crate::config::{KeySource, Mode, OnBackendDown, Preset, Sticky, Table};
 
 const DEFAULT_CAPACITY: NonZeroUsize = NonZeroUsize::new(1_000_000).expect("it is not zero");
 /// At 60 octets a session, more than any machine holds.
@@ -19,13 +19,15 @@ enum Name {
 }
 
 /// The stickiness of a pool, if it has any. `route_keys` are the sources its routes name on their own.
-pub(super) fn read(section: &Section<'_>, route_keys: &[KeySource]) -> Option<Sticky> {
+pub(super) fn read(section: Section<'_>, route_keys: &[KeySource]) -> Option<Sticky> {
     if !section.is_present() {
         return None;
     }
+    let preset = section.read("preset", choice(Preset::NAMES, &[]));
+    let section = &section.with_preset("preset", preset.map(Preset::settings));
     let key = section.list("key", value::key_source);
     let table = table(section, key.as_deref().unwrap_or_default(), route_keys);
-    section.read("on_backend_down", choice(&[("rebind", ())], &["wait", "reject"]));
+    let on_backend_down = on_backend_down(section);
 
     check_key(section);
 
@@ -35,7 +37,19 @@ pub(super) fn read(section: &Section<'_>, route_keys: &[KeySource]) -> Option<St
         Name::Hash => hash(section, &table),
         Name::Table => Mode::Table(table),
     };
-    Some(Sticky { key: key.unwrap_or_default(), mode })
+    Some(Sticky { key: key.unwrap_or_default(), mode, on_backend_down })
+}
+
+fn on_backend_down(section: &Section<'_>) -> OnBackendDown {
+    let wait_timeout = section.read("wait_timeout", duration);
+    let wait = OnBackendDown::Wait(wait_timeout.unwrap_or(Duration::from_secs(10)));
+    // The time to wait is filled in where it has to be.
+    let words: &'static [(&'static str, Option<OnBackendDown>)] = &[
+        ("rebind", Some(OnBackendDown::Rebind)),
+        ("wait", None),
+        ("reject", Some(OnBackendDown::Reject)),
+    ];
+    section.or("on_backend_down", Some(OnBackendDown::Rebind), choice(words, &[])).unwrap_or(wait)
 }
 
 fn table(section: &Section<'_>, key: &[KeySource], route_keys: &[KeySource]) -> Table {
