@@ -72,7 +72,7 @@ impl Proxy {
         for i in 0..backends {
             writeln!(source, "[[pool.backend]]\nname = \"b{i}\"\naddress = \"127.0.0.1:1\"").unwrap();
         }
-        let snapshot = Snapshot::build(&Config::parse(&source, "bench.toml").unwrap(), None, 1);
+        let snapshot = Snapshot::build(&Config::parse(&source, "bench.toml").unwrap(), None, 1, Now(0));
         let views = snapshot.pools.iter().map(|pool| View::new(pool, 1)).collect();
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, HeaderValue::from_static("game.example"));
@@ -92,7 +92,7 @@ impl Proxy {
         let sources = route.key.as_deref().unwrap_or(pool.key_sources());
         let key = session_key(sources, &facts).map(|key| pool.key(&key));
         let load = |backend: u32| pool.backends[backend as usize].state.counters(0).in_flight.get();
-        let choice = Choice { tried: &[], load: &load, now: black_box(NOW) };
+        let choice = Choice { skip: &[], load: &load, now: black_box(NOW) };
         let decision = pool.decide(view, key.as_ref(), &choice).unwrap();
         if let Commit::Go(Some(lease)) = pool.commit(view, key.as_ref(), &decision, NOW, false) {
             pool.release(lease, NOW);

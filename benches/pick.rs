@@ -60,9 +60,9 @@ fn candidates(n: usize, weight: impl Fn(usize) -> u32, down: usize) -> Vec<Candi
         writeln!(source, "[[pool.backend]]\nname = \"b{i}\"\naddress = \"127.0.0.1:1\"\nweight = {weight}")
             .unwrap();
     }
-    let snapshot = Snapshot::build(&Config::parse(&source, "bench.toml").unwrap(), None, 1);
+    let snapshot = Snapshot::build(&Config::parse(&source, "bench.toml").unwrap(), None, 1, Now(0));
     let pool = &snapshot.pools[0];
     // Spread over the pool, as failures are.
-    (0..down).for_each(|i| pool.backends[i * n / down].state.set_health(Health::Down));
+    (0..down).for_each(|i| pool.backends[i * n / down].state.set_health(Health::Down, Now(0)));
     View::new(pool, 0).candidates().to_vec()
 }

@@ -62,7 +62,10 @@ fn touch(table: &SessionTable, key: Fingerprint) {
 }
 
 fn filled(capacity: usize) -> SessionTable {
-    let table = SessionTable::new(Settings { capacity, idle_timeout: Duration::from_mins(30) }, 1);
+    let table = SessionTable::new(
+        Settings { capacity, idle_timeout: Duration::from_mins(30), max_lifetime: Duration::ZERO },
+        1,
+    );
     table.new_owner();
     (0..SESSIONS).for_each(|key| touch(&table, fingerprint(key)));
     table

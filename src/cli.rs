@@ -92,7 +92,7 @@ fn run(path: &Path) -> u8 {
         Err(error) => return refuse(&format!("log.level: {error}")),
     };
     let signals = Signals::new();
-    let server = match Server::start(&config) {
+    let server = match Server::start_from(path, &config) {
         Ok(server) => server,
         Err(error) => return refuse(&error),
     };

@@ -1,5 +1,6 @@
 //! Header fields on their way through: what belongs to one hop is removed, what tells of the client is added.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -196,6 +197,26 @@ fn append_address(headers: &mut HeaderMap, ip: IpAddr) {
     }
 }
 
+/// The name in a `Host` field, lower case; `None` if that is not `name`, `name:port` or `[address]:port`.
+pub fn host_name(field: &[u8]) -> Option<Cow<'_, str>> {
+    let plain = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.');
+    let is_plain = field.iter().fold(true, |so_far, &b| so_far & plain(b));
+    let field = std::str::from_utf8(field).ok()?;
+    if is_plain {
+        return Some(Cow::Borrowed(field));
+    }
+    let (name, port) = match field.strip_prefix('[') {
+        Some(rest) => {
+            rest.split_once(']').filter(|(inner, _)| inner.parse::<std::net::Ipv6Addr>().is_ok())?
+        }
+        None => field.split_at(field.find(':').unwrap_or(field.len())),
+    };
+    let port_is_fine =
+        port.is_empty() || port.strip_prefix(':').is_some_and(|p| p.bytes().all(|b| b.is_ascii_digit()));
+    let named = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b':');
+    (port_is_fine && name.bytes().all(named)).then(|| Cow::Owned(name.to_ascii_lowercase()))
+}
+
 /// Whether any field called `name` lists `token`, in any case.
 pub fn lists(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
     let fields = headers.get_all(name).into_iter();
@@ -279,5 +300,23 @@ mod tests {
             ("cookie", "c"),
         ];
         assert_eq!(stripped(&fields), ["cookie=c", "host=h"]);
+    }
+
+    #[test]
+    fn hosts_are_names_or_addresses_with_an_optional_port() {
+        let good = [
+            ("a.b", "a.b"),
+            ("A.b:80", "a.b"),
+            ("[::1]:8080", "::1"),
+            ("[::1]", "::1"),
+            ("", ""),
+            ("x:", "x"),
+        ];
+        for (field, name) in good {
+            assert_eq!(host_name(field.as_bytes()).as_deref(), Some(name), "{field}");
+        }
+        for field in ["a b", "a/b", "a@b", "a:b", "a:1:2", "[::1", "[x]", "::1", "a,b", "é"] {
+            assert_eq!(host_name(field.as_bytes()), None, "{field}");
+        }
     }
 }

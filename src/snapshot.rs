@@ -3,14 +3,16 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
 use crate::affinity::SessionTable;
 use crate::affinity::table::Settings;
-use crate::backend::{Backend, Health, State};
-use crate::config::{self, Address, Config, Limits, Mode};
-use crate::pool::{Affinity, Pool};
+use crate::backend::{Backend, Cause, Health, Leave, State};
+use crate::clock::Now;
+use crate::config::{self, Address, Config, Limits, Mode, Wanted};
+use crate::pool::{self, Affinity, Pool, Sessions};
 use crate::route::Router;
 
 /// What all threads work from until the next one comes.
@@ -27,7 +29,7 @@ pub struct Snapshot {
     /// Active checks of each pool, by its position.
     pub checks: Vec<Checks>,
     /// From the signal to stop until the process ends.
-    pub shutdown_timeout: std::time::Duration,
+    pub shutdown_timeout: Duration,
     /// Whether each request is logged.
     pub access_log: bool,
 }
@@ -40,15 +42,18 @@ pub struct Checks {
     /// Passive health.
     pub passive: config::Outlier,
     /// For connects made to find out whether a backend lives.
-    pub connect: std::time::Duration,
+    pub connect: Duration,
+    /// How long a backend that asks for it may take to leave.
+    pub drain: config::Drain,
 }
 
 impl Snapshot {
     /// Builds the runtime objects of `config` for so many workers. Pools and backends that `previous` knows by name
-    /// keep their health, counters, sessions and connections.
-    pub fn build(config: &Config, previous: Option<&Self>, workers: usize) -> Self {
+    /// keep their health, counters, sessions and connections; backends that are no more leave with what they have.
+    pub fn build(config: &Config, previous: Option<&Self>, workers: usize, now: Now) -> Self {
         let known = |name: &str| previous?.pools.iter().find(|pool| &*pool.name == name);
-        let pool = |pool: &config::Pool| Arc::new(build_pool(pool, known(&pool.name).map(|p| &**p), workers));
+        let pool =
+            |pool: &config::Pool| Arc::new(build_pool(pool, known(&pool.name).map(|p| &**p), workers, now));
         Self {
             router: Router::new(&config.routes),
             pools: config.pools.iter().map(pool).collect(),
@@ -63,52 +68,115 @@ impl Snapshot {
 
 impl Checks {
     fn of(pool: &config::Pool) -> Self {
-        Self { active: pool.health.clone(), passive: pool.outlier.clone(), connect: pool.timeouts.connect }
+        Self {
+            active: pool.health.clone(),
+            passive: pool.outlier.clone(),
+            connect: pool.timeouts.connect,
+            drain: pool.drain,
+        }
     }
 }
 
-fn build_pool(settings: &config::Pool, previous: Option<&Pool>, workers: usize) -> Pool {
+fn build_pool(settings: &config::Pool, previous: Option<&Pool>, workers: usize, now: Now) -> Pool {
     let affinity = build_affinity(settings, previous);
-    let table = match &affinity {
-        Affinity::Table { table, .. } => Some(table),
-        Affinity::None | Affinity::Hash { .. } => None,
-    };
-    // Numbers of a table that was not kept mean nothing in the new one.
-    let same_table =
-        previous.and_then(Pool::table).zip(table).is_some_and(|(old, new)| Arc::ptr_eq(old, new));
-    let backend = |backend: &config::Backend| {
-        let known = previous.and_then(|pool| pool.backends.iter().find(|known| *known.name == backend.name));
-        let state = match known {
-            Some(known) => known.state.clone(),
-            None => Arc::new(new_state(backend, settings.health.is_some(), workers)),
-        };
-        let moved = known.is_some_and(|known| known.address != backend.address);
-        if let (true, Address::Ip(address)) = (moved, &backend.address) {
-            state.set_address(*address);
-        }
-        if let (Some(table), true) = (table, known.is_none() || moved || !same_table) {
-            state.set_owner(table.new_owner());
-        }
-        Arc::new(Backend::new(backend, state))
-    };
+    let builder = Builder { settings, previous, table: affinity.table().cloned(), workers, now };
+    let mut backends: Vec<_> = settings.backends.iter().map(|backend| builder.backend(backend)).collect();
+    backends.extend(builder.leaving());
     Pool {
         name: settings.name.as_str().into(),
-        backends: settings.backends.iter().map(backend).collect(),
+        backends,
         balance: settings.balance,
+        hash_balance_factor: settings.hash_balance_factor,
+        limits_sessions: settings.backends.iter().any(|backend| backend.max_sessions > 0),
+        panic_threshold: settings.panic_threshold,
+        slow_start: settings.slow_start,
+        drain: settings.drain,
         shared: previous.map_or_else(Arc::default, |pool| pool.shared.clone()),
         timeouts: settings.timeouts.clone(),
         affinity,
     }
 }
 
-/// With active checks nothing is known before the first; without, a backend is up until connects fail.
-fn new_state(backend: &config::Backend, checked: bool, workers: usize) -> State {
-    let health = if checked { Health::Unknown } else { Health::Up };
-    let address = match backend.address {
-        Address::Ip(address) => Some(address),
-        Address::Name { .. } => None,
-    };
-    State::new(health, address, workers)
+/// Makes the backends of one pool.
+struct Builder<'a> {
+    settings: &'a config::Pool,
+    previous: Option<&'a Pool>,
+    table: Option<Arc<SessionTable>>,
+    workers: usize,
+    now: Now,
+}
+
+impl Builder<'_> {
+    fn backend(&self, settings: &config::Backend) -> Arc<Backend> {
+        let known = self.known(&settings.name);
+        let state = match known {
+            Some(known) => known.state.clone(),
+            None => Arc::new(self.new_state(settings)),
+        };
+        let moved = known.is_some_and(|known| known.address != settings.address);
+        if let (true, Address::Ip(address)) = (moved, &settings.address) {
+            state.set_address(*address);
+        }
+        if let Some(table) = &self.table {
+            if known.is_none() || !self.same_table() {
+                state.set_owner(table.new_owner());
+            } else if moved {
+                state.set_owner(table.succeed_owner(state.owner()));
+            }
+            let most = settings.max_sessions;
+            table.limit_owner(state.owner(), if most == 0 { u64::MAX } else { most });
+        }
+        self.wish(&state, settings.state);
+        Arc::new(Backend::new(settings, state, known))
+    }
+
+    /// What the file says of a backend counts when it is new there; meanwhile its operator may have said otherwise.
+    fn wish(&self, state: &State, in_file: Wanted) {
+        state.set_removed(None);
+        state.wish(|wishes| {
+            if std::mem::replace(&mut wishes.in_file, in_file) != in_file {
+                wishes.order(in_file, self.settings.drain, self.now);
+            }
+        });
+    }
+
+    /// Backends that are in the file no more: they leave with what they have.
+    fn leaving(&self) -> impl Iterator<Item = Arc<Backend>> {
+        let all = self.previous.map_or(&[][..], |pool| &pool.backends);
+        let is_kept = |known: &str| self.settings.backends.iter().any(|backend| backend.name == known);
+        let gone = all.iter().filter(move |known| !is_kept(&known.name));
+        gone.filter(|known| {
+            known.state.set_removed(Some(Leave::new(Cause::Removed, self.now, self.settings.drain)));
+            let table = self.table.as_deref().filter(|_| self.same_table());
+            !pool::is_empty(known, table, self.now)
+        })
+        .cloned()
+    }
+
+    fn known(&self, name: &str) -> Option<&Backend> {
+        let mut all = self.previous?.backends.iter();
+        all.find(|known| *known.name == *name).map(|known| &**known)
+    }
+
+    /// Numbers of a table that was not kept mean nothing in the new one.
+    fn same_table(&self) -> bool {
+        let tables = self.previous.and_then(Pool::table).zip(self.table.as_ref());
+        tables.is_some_and(|(old, new)| Arc::ptr_eq(old, new))
+    }
+
+    /// With active checks nothing is known before the first; without, a backend is up until connects fail.
+    fn new_state(&self, backend: &config::Backend) -> State {
+        let health = if self.settings.health.is_some() { Health::Unknown } else { Health::Up };
+        let address = match backend.address {
+            Address::Ip(address) => Some(address),
+            Address::Name { .. } => None,
+        };
+        let state = State::new(health, address, self.workers);
+        if self.previous.is_some() {
+            state.set_since(self.now);
+        }
+        state
+    }
 }
 
 fn build_affinity(settings: &config::Pool, previous: Option<&Pool>) -> Affinity {
@@ -117,17 +185,28 @@ fn build_affinity(settings: &config::Pool, previous: Option<&Pool>) -> Affinity 
     match &sticky.mode {
         Mode::Hash => Affinity::Hash { keys },
         Mode::Table(wanted) => {
-            let table_settings =
-                Settings { capacity: wanted.capacity.get(), idle_timeout: wanted.idle_timeout };
-            let table = match previous.and_then(Pool::table) {
-                Some(table) => {
-                    table.configure(table_settings);
-                    table.clone()
-                }
-                None => Arc::new(new_table(table_settings)),
+            let bounds = Settings {
+                capacity: wanted.capacity.get(),
+                idle_timeout: wanted.idle_timeout,
+                max_lifetime: Duration::ZERO,
             };
-            Affinity::Table { keys, learn: wanted.learn.clone(), table }
+            Affinity::Table(Sessions {
+                keys,
+                learn: wanted.learn.clone(),
+                table: build_table(bounds, previous),
+                on_backend_down: sticky.on_backend_down,
+            })
         }
+    }
+}
+
+fn build_table(bounds: Settings, previous: Option<&Pool>) -> Arc<SessionTable> {
+    match previous.and_then(Pool::table) {
+        Some(table) => {
+            table.configure(bounds);
+            table.clone()
+        }
+        None => Arc::new(new_table(bounds)),
     }
 }
 

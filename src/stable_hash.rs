@@ -27,6 +27,11 @@ pub const fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// Where `hash` stands in a whole, from 0 up to 1: spreads things over a window or a share, the same in every process.
+pub fn share(hash: u64) -> f64 {
+    (mix(hash) >> 40) as f64 / f64::from(1 << 24)
+}
+
 /// `-log2((draw + 1) / 2^64)` in units of 2^-32, from 0 to 64 × 2^32, never increasing in `draw`.
 ///
 /// Table of 2,048 segments with linear interpolation; relative error below 1e-5 where the result exceeds 1e-3.

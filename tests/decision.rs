@@ -141,7 +141,7 @@ fn a_new_address_is_a_new_life() {
             backend.address = Address::Ip("127.0.0.2:1".parse().unwrap());
         }
     }
-    proxy.snapshot = Snapshot::build(&elsewhere, Some(&proxy.snapshot), 1);
+    proxy.snapshot = Snapshot::build(&elsewhere, Some(&proxy.snapshot), 1, proxy.now);
     assert_eq!(proxy.visit("room-1"), (home.clone(), Reason::Rebound), "the hash leads there still");
     assert_eq!(proxy.visit("room-1"), bound(&home));
 }
@@ -305,7 +305,7 @@ fn requests_without_a_key_take_turns() {
     for mode in ["", TABLE, HASH] {
         let proxy = Proxy::new(mode, THREE);
         let view = proxy.view();
-        let choice = Choice { tried: &[], load: &|_| 0, now: proxy.now };
+        let choice = Choice { skip: &[], load: &|_| 0, now: proxy.now };
         let turns: Vec<_> = (0..6).map(|_| proxy.pool().decide(&view, None, &choice).unwrap()).collect();
         assert_eq!(turns.iter().map(|turn| turn.backend).collect::<Vec<_>>(), [0, 1, 2, 0, 1, 2]);
         assert!(turns.iter().all(|turn| (turn.reason, turn.tie) == (Reason::Balanced, Tie::None)));

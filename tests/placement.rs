@@ -50,7 +50,7 @@ fn snapshot(fleet: &Fleet) -> Snapshot {
         writeln!(source, "[[pool.backend]]\nname = \"{name}\"\naddress = \"127.0.0.1:1\"\nweight = {weight}")
             .unwrap();
     }
-    Snapshot::build(&Config::parse(&source, "test.toml").unwrap(), None, 1)
+    Snapshot::build(&Config::parse(&source, "test.toml").unwrap(), None, 1, Now(0))
 }
 
 fn key_bytes(key: u64) -> String {
@@ -58,7 +58,7 @@ fn key_bytes(key: u64) -> String {
 }
 
 fn place(pool: &Pool, view: &View, key: &[u8]) -> String {
-    let choice = Choice { tried: &[], load: &|_| 0, now: Now(0) };
+    let choice = Choice { skip: &[], load: &|_| 0, now: Now(0) };
     let decision = pool.decide(view, Some(&pool.hash_key(key)), &choice).unwrap();
     pool.backends[decision.backend as usize].name.to_string()
 }
@@ -173,9 +173,9 @@ proptest! {
         let snapshot = snapshot(&fleet);
         let before = places_in(&snapshot, &keys);
         let state = &snapshot.pools[0].backends.iter().find(|backend| *backend.name == *lost).unwrap().state;
-        state.set_health(Health::Down);
+        state.set_health(Health::Down, Now(0));
         prop_assert_eq!(places_in(&snapshot, &keys), places(&without(&fleet, &lost), &keys));
-        state.set_health(Health::Up);
+        state.set_health(Health::Up, Now(0));
         prop_assert_eq!(places_in(&snapshot, &keys), before);
     }
 

@@ -9,36 +9,51 @@ use super::source::unquoted;
 use crate::clock::Now;
 use crate::config::KeySource;
 
-/// Calls `learn` for every key that `sources` find in a response. Set-Cookie lines are read, never changed.
+/// What a response says of a session key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taught<'a> {
+    /// This key is the backend's.
+    Issued(Cow<'a, [u8]>),
+    /// The client is to forget the key it has from the source at this position.
+    TakenBack(usize),
+}
+
+/// Calls `learn` for everything that `sources` find in a response. Set-Cookie lines are read, never changed.
 pub fn taught<'a>(
     sources: &'a [KeySource],
     response: &'a HeaderMap,
     now: Now,
-    mut learn: impl FnMut(Cow<'a, [u8]>),
+    mut learn: impl FnMut(Taught<'a>),
 ) {
-    for source in sources {
+    for (position, source) in sources.iter().enumerate() {
         match source {
             KeySource::Cookie(name) => {
                 let lines = response.get_all(header::SET_COOKIE).iter();
-                lines.filter_map(|line| issued(line.as_bytes(), name.as_bytes(), now)).for_each(&mut learn);
+                let said = lines.filter_map(|line| cookie_line(line.as_bytes(), name.as_bytes(), now));
+                said.for_each(|value| learn(value.map_or(Taught::TakenBack(position), Taught::Issued)));
             }
             KeySource::Header(name) => {
                 let values = response.get_all(name).iter().map(|value| value.as_bytes().trim_ascii());
-                values.filter(|value| !value.is_empty()).for_each(|value| learn(Cow::Borrowed(value)));
+                let values = values.filter(|value| !value.is_empty());
+                values.for_each(|value| learn(Taught::Issued(Cow::Borrowed(value))));
             }
             KeySource::Query(_) | KeySource::Path(_) | KeySource::ClientIp | KeySource::Host => {}
         }
     }
 }
 
-/// The value of a `Set-Cookie` line that sets `name` to something (RFC 6265 §5.2). A line that ends the cookie issues
-/// nothing.
-fn issued<'a>(line: &'a [u8], name: &[u8], now: Now) -> Option<Cow<'a, [u8]>> {
+/// What a `Set-Cookie` line says of the cookie `name` (RFC 6265 §5.2): its value, or within that nothing if the line
+/// takes the cookie back. `None` where it is about another cookie.
+#[allow(clippy::option_option, reason = "about another cookie, and about this one without a value")]
+fn cookie_line<'a>(line: &'a [u8], name: &[u8], now: Now) -> Option<Option<Cow<'a, [u8]>>> {
     let pair = line.split(|&b| b == b';').next()?.trim_ascii();
     let (found, value) = pair.split_at(pair.iter().position(|&b| b == b'=')?);
+    if found.trim_ascii() != name {
+        return None;
+    }
     let value = unquoted(value.strip_prefix(b"=")?.trim_ascii());
-    let issues = found.trim_ascii() == name && !value.is_empty() && !ends(line, now);
-    issues.then_some(Cow::Borrowed(value))
+    let issues = !value.is_empty() && !ends(line, now);
+    Some(issues.then_some(Cow::Borrowed(value)))
 }
 
 /// Whether a `Set-Cookie` line has the client forget the cookie.
@@ -73,7 +88,9 @@ mod tests {
         }
         let sources = [KeySource::Cookie("sid".into())];
         let mut keys = Vec::new();
-        taught(&sources, &headers, Now(1_800_000_000_000_000), |key| keys.push(key.into_owned()));
-        assert_eq!(keys, [b"one".to_vec(), b"two".to_vec()]);
+        taught(&sources, &headers, Now(1_800_000_000_000_000), |said| keys.push(said));
+        let issued = |key: &'static [u8]| Taught::Issued(Cow::Borrowed(key));
+        let back = || Taught::TakenBack(0);
+        assert_eq!(keys, [issued(b"one"), issued(b"two"), back(), back(), back()]);
     }
 }

@@ -11,7 +11,7 @@ use http::{HeaderMap, Uri};
 
 use crate::config::KeySource;
 
-pub use learn::taught;
+pub use learn::{Taught, taught};
 pub use source::extract;
 pub use table::SessionTable;
 

@@ -33,10 +33,34 @@ impl Health {
 pub enum Observation {
     /// It answered as it should.
     Good,
-    /// It answered that it does not serve, or refused the connection.
+    /// It refused the connection, or broke it off.
+    Refused,
+    /// It answered that it does not serve.
     Bad,
     /// It did not answer in time.
     Silent,
+}
+
+/// How sure it is that a backend which fails its checks is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failing {
+    /// It refuses connections or breaks them off: nobody serves there.
+    Plainly,
+    /// It is slow, or answers with a bad status: it may still hold its sessions, and when many do so at once it is
+    /// more likely that the checks are wrong.
+    Doubtfully,
+}
+
+impl Observation {
+    /// What a failed check says; `None` for a good one.
+    pub const fn failing(self) -> Option<Failing> {
+        match self {
+            Self::Good => None,
+            Self::Refused => Some(Failing::Plainly),
+            Self::Bad | Self::Silent => Some(Failing::Doubtfully),
+        }
+    }
 }
 
 /// A change of health.
@@ -76,7 +100,7 @@ impl Machine {
         let from = self.health;
         self.health = match (from, observation) {
             (Health::Unknown | Health::Up | Health::Suspect, Observation::Good) => Health::Up,
-            (Health::Unknown, Observation::Bad) if self.fall > 0 => Health::Down,
+            (Health::Unknown, Observation::Bad | Observation::Refused) if self.fall > 0 => Health::Down,
             (Health::Suspect, _) => self.failed(self.streak),
             (Health::Unknown | Health::Up, _) => self.failed(0),
             (Health::Down, Observation::Good) => self.recovering(),
@@ -108,7 +132,7 @@ impl Machine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Observation::{Bad, Good, Silent};
+    use Observation::{Bad, Good, Refused, Silent};
 
     fn after(rise: u32, fall: u32, observations: &[Observation]) -> Health {
         let mut machine = Machine::new(Health::Unknown, rise, fall);
@@ -122,6 +146,7 @@ mod tests {
     fn the_first_observation_decides() {
         assert_eq!(after(2, 3, &[Good]), Health::Up);
         assert_eq!(after(2, 3, &[Bad]), Health::Down);
+        assert_eq!(after(2, 3, &[Refused]), Health::Down);
         assert_eq!(after(2, 3, &[Silent]), Health::Suspect);
         assert_eq!(after(2, 1, &[Silent]), Health::Down);
     }

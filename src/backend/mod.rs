@@ -2,18 +2,22 @@
 //! No tasks, no I/O, no clock; [`crate::health`] is the only writer of health.
 
 pub mod health;
+mod leave;
 mod state;
 
 use std::sync::Arc;
+
+use tokio::sync::Semaphore;
 
 use crate::config;
 use crate::stable_hash;
 
 pub use health::Health;
+pub use leave::{Cause, Leave, Wishes};
 pub use state::{Counter, Counters, State};
 
 /// One server process of a pool, as one configuration describes it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Backend {
     /// Its identity within the pool.
     pub name: Arc<str>,
@@ -23,14 +27,26 @@ pub struct Backend {
     pub weight: u32,
     /// Placement hash of the name.
     pub node: u64,
+    /// Requests and tunnels at one time; 0: unlimited.
+    pub max_connections: u32,
+    /// Sessions; 0: unlimited.
+    pub max_sessions: u64,
+    /// Places for requests and tunnels, where they are limited. Those taken under another limit do not count.
+    pub slots: Option<Arc<Semaphore>>,
     /// What is known of it now; shared by all configurations that name it.
     pub state: Arc<State>,
 }
 
 impl Backend {
-    /// A backend as configured, with the live state of its identity.
-    pub fn new(settings: &config::Backend, state: Arc<State>) -> Self {
+    /// A backend as configured, with the live state of its identity and what `former` configuration knew of it.
+    pub fn new(settings: &config::Backend, state: Arc<State>, former: Option<&Self>) -> Self {
+        let limit = settings.max_connections;
+        let kept = former.filter(|former| former.max_connections == limit).map(|former| former.slots.clone());
+        let fresh = || (limit > 0).then(|| Arc::new(Semaphore::new(limit as usize)));
         Self {
+            max_connections: limit,
+            max_sessions: settings.max_sessions,
+            slots: kept.unwrap_or_else(fresh),
             name: settings.name.as_str().into(),
             address: settings.address.clone(),
             weight: settings.weight,

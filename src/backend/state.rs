@@ -2,9 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Health;
+use super::health::{Failing, Health};
+use super::leave::{Leave, Wishes};
+use crate::clock::Now;
+use crate::config::Wanted;
+use crate::stable_hash;
 
 /// The live state of one backend.
 #[derive(Debug)]
@@ -12,8 +16,13 @@ pub struct State {
     /// Unique in the process; names the backend where names would be too long.
     pub id: u64,
     health: AtomicU8,
+    failing: AtomicU8,
+    /// Since when it is down or is not, as [`Now`].
+    since: AtomicU64,
     owner: AtomicU32,
     address: Mutex<Option<SocketAddr>>,
+    instance: Mutex<Option<Arc<str>>>,
+    wishes: Mutex<Wishes>,
     workers: Box<[Counters]>,
 }
 
@@ -29,6 +38,12 @@ pub struct Counters {
     pub in_flight: Counter,
     /// Open tunnels.
     pub tunnels: Counter,
+    /// Requests without a session key, in a pool that looks for one.
+    pub keyless: Counter,
+    /// Tunnels that the proxy closed with a closing handshake.
+    pub closed: Counter,
+    /// Tunnels that the proxy dropped, since there was no frame boundary, or no answer to its Close.
+    pub dropped: Counter,
 }
 
 /// A number with one writer and many readers: no read-modify-write, so it costs what a plain number costs.
@@ -59,8 +74,12 @@ impl State {
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             health: AtomicU8::new(health as u8),
+            failing: AtomicU8::new(Failing::Plainly as u8),
+            since: AtomicU64::new(0),
             owner: AtomicU32::new(0),
             address: Mutex::new(address),
+            instance: Mutex::default(),
+            wishes: Mutex::default(),
             workers: (0..workers).map(|_| Counters::default()).collect(),
         }
     }
@@ -75,9 +94,95 @@ impl State {
         }
     }
 
+    /// Since when the backend is down, or is not; 0 from the start on.
+    pub fn since(&self) -> Now {
+        Now(self.since.load(Ordering::Acquire))
+    }
+
+    /// How the last failed check failed.
+    pub fn failing(&self) -> Failing {
+        match self.failing.load(Ordering::Acquire) {
+            0 => Failing::Plainly,
+            _ => Failing::Doubtfully,
+        }
+    }
+
     /// Sets the health. Only the health monitor does; workers see it with the pool's next generation.
-    pub fn set_health(&self, health: Health) {
+    pub fn set_health(&self, health: Health, now: Now) {
+        let before = self.health();
+        // Who is suspected for a moment has not come up, nor gone down.
+        if health == Health::Down || matches!(before, Health::Down | Health::Unknown) {
+            self.set_since(now);
+        }
         self.health.store(health as u8, Ordering::Release);
+    }
+
+    /// Notes when the backend came to be what it is.
+    pub fn set_since(&self, now: Now) {
+        self.since.store(now.micros(), Ordering::Release);
+    }
+
+    /// Notes how a check failed.
+    pub fn set_failing(&self, failing: Failing) {
+        self.failing.store(failing as u8, Ordering::Release);
+    }
+
+    /// The instance that the backend names in its health answers.
+    pub fn instance(&self) -> Option<Arc<str>> {
+        self.instance.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What stands for [`Self::instance`] in bindings that leave the process; 0 where it is not known.
+    pub fn incarnation(&self) -> u64 {
+        self.instance().map_or(0, |instance| stable_hash::hash(instance.as_bytes()).max(1))
+    }
+
+    /// Notes the instance; returns the former one.
+    pub fn set_instance(&self, instance: &str) -> Option<Arc<str>> {
+        let mut known = self.instance.lock().unwrap_or_else(PoisonError::into_inner);
+        known.replace(instance.into())
+    }
+
+    /// Whether and how the backend leaves.
+    pub fn leave(&self) -> Option<Leave> {
+        self.wishes().leave()
+    }
+
+    /// What the operator wants of it.
+    pub fn wanted(&self) -> Wanted {
+        self.wishes().wanted
+    }
+
+    /// Changes what is wanted of it.
+    pub fn wish<R>(&self, change: impl FnOnce(&mut Wishes) -> R) -> R {
+        change(&mut self.wishes())
+    }
+
+    /// The backend itself wants to leave, or no more. An unchanged wish keeps its deadline; returns whether it changed.
+    pub fn set_leaving_by_itself(&self, leave: Option<Leave>) -> bool {
+        let mut wishes = self.wishes();
+        let changes = wishes.by_itself.is_some() != leave.is_some();
+        if changes {
+            wishes.by_itself = leave;
+        }
+        changes
+    }
+
+    /// Whether it is in the configuration no more.
+    pub fn is_removed(&self) -> bool {
+        self.wishes().by_removal.is_some()
+    }
+
+    /// It is in the configuration no more, or again. An unchanged state keeps its deadline.
+    pub fn set_removed(&self, leave: Option<Leave>) {
+        let mut wishes = self.wishes();
+        if wishes.by_removal.is_some() != leave.is_some() {
+            wishes.by_removal = leave;
+        }
+    }
+
+    fn wishes(&self) -> MutexGuard<'_, Wishes> {
+        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The owner number under which the session table knows this backend's current life.

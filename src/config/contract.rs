@@ -65,12 +65,7 @@ pub(super) const POOL: Table = Table {
         "drain",
         "slow_start",
     ],
-    later: &[
-        ("protocol", Word("http1")),
-        ("proxy_protocol", Word("none")),
-        ("tls", Never),
-        ("retry", Never),
-    ],
+    later: &[("protocol", Word("http1")), ("proxy_protocol", Word("none")), ("tls", Never), ("retry", Never)],
 };
 pub(super) const BACKEND: Table = Table {
     header: "[[pool.backend]]",
@@ -79,16 +74,7 @@ pub(super) const BACKEND: Table = Table {
 };
 pub(super) const STICKY: Table = Table {
     header: "[pool.sticky]",
-    keys: &[
-        "preset",
-        "key",
-        "mode",
-        "learn",
-        "idle_timeout",
-        "capacity",
-        "on_backend_down",
-        "wait_timeout",
-    ],
+    keys: &["preset", "key", "mode", "learn", "idle_timeout", "capacity", "on_backend_down", "wait_timeout"],
     later: &[("max_lifetime", NoTime), ("cookie", Never)],
 };
 pub(super) const HEALTH: Table = Table {
@@ -119,8 +105,7 @@ pub(super) const TIMEOUTS: Table = Table {
     later: &[],
 };
 pub(super) const DRAIN: Table = Table { header: "[pool.drain]", keys: &["timeout", "spread"], later: &[] };
-pub(super) const SLOW_START: Table =
-    Table { header: "[pool.slow_start]", keys: &["duration"], later: &[] };
+pub(super) const SLOW_START: Table = Table { header: "[pool.slow_start]", keys: &["duration"], later: &[] };
 pub(super) const LIMITS: Table = Table {
     header: "[limits]",
     keys: &[
@@ -138,8 +123,8 @@ pub(super) const LIMITS: Table = Table {
 };
 
 const ALL: &[Table] = &[
-    TOP, SERVER, ADMIN, LOG, LISTENER, ROUTE, POOL, BACKEND, STICKY, HEALTH, OUTLIER, TIMEOUTS, DRAIN, SLOW_START,
-    LIMITS,
+    TOP, SERVER, ADMIN, LOG, LISTENER, ROUTE, POOL, BACKEND, STICKY, HEALTH, OUTLIER, TIMEOUTS, DRAIN,
+    SLOW_START, LIMITS,
 ];
 
 impl Table {

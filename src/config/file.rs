@@ -181,7 +181,9 @@ impl<'a> Section<'a> {
 
     /// The value in the file that a setting is due to: its own, or the one that brought it in.
     fn placed(&self, key: &str) -> Option<&'a Value<'a>> {
-        self.own(key).or_else(|| self.preset.filter(|(_, all)| all.get(key).is_some()).and_then(|(by, _)| self.own(by)))
+        self.own(key).or_else(|| {
+            self.preset.filter(|(_, all)| all.get(key).is_some()).and_then(|(by, _)| self.own(by))
+        })
     }
 
     fn path_of_item(&self, key: &str, index: usize, item: &Value<'_>) -> String {

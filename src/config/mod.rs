@@ -393,6 +393,13 @@ impl fmt::Display for HostPattern {
     }
 }
 
+impl Balance {
+    /// Whether the session key alone says where it goes, as long as the fleet is the same.
+    pub const fn hashes(self) -> bool {
+        matches!(self, Self::Rendezvous)
+    }
+}
+
 impl fmt::Display for Balance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -67,7 +67,8 @@ static PARSED: LazyLock<Vec<DeTable<'static>>> = LazyLock::new(|| {
     let parse = |&(_, preset): &(&str, Preset)| {
         let mut document = DeTable::parse_recoverable(preset.toml()).0.into_inner();
         let pool = document.remove("pool").and_then(|pool| table(pool.into_inner()));
-        let sticky = pool.and_then(|mut pool| pool.remove("sticky")).and_then(|sticky| table(sticky.into_inner()));
+        let sticky =
+            pool.and_then(|mut pool| pool.remove("sticky")).and_then(|sticky| table(sticky.into_inner()));
         sticky.unwrap_or_default()
     };
     Preset::NAMES.iter().map(parse).collect()

@@ -1,19 +1,24 @@
 //! The task that checks one backend: on its own schedule, and at once when a worker asks.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::net::lookup_host;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use crate::affinity::SessionTable;
 use crate::backend::health::{Machine, Observation};
-use crate::backend::{Backend, Health, State};
-use crate::config::{Address, Probe};
+use crate::backend::{Backend, Cause, Health, Leave, State};
+use crate::clock::Clock;
+use crate::config::{self, Address, Probe};
 use crate::pool::{Pool, Shared};
 use crate::snapshot::Checks;
-use crate::transport::probe;
+use crate::transport::probe::{self, ProbeError, Question};
+
+use super::report::Report;
 
 /// News from a worker.
 #[derive(Debug)]
@@ -36,6 +41,7 @@ pub(super) struct Subject {
     state: Arc<State>,
     shared: Arc<Shared>,
     table: Option<Arc<SessionTable>>,
+    clock: Clock,
 }
 
 impl PartialEq for Subject {
@@ -46,7 +52,7 @@ impl PartialEq for Subject {
 }
 
 impl Subject {
-    pub(super) fn new(pool: &Pool, backend: &Backend, checks: &Checks) -> Self {
+    pub(super) fn new(pool: &Pool, backend: &Backend, checks: &Checks, clock: Clock) -> Self {
         Self {
             pool: pool.name.clone(),
             name: backend.name.clone(),
@@ -55,6 +61,7 @@ impl Subject {
             state: backend.state.clone(),
             shared: pool.shared.clone(),
             table: pool.table().cloned(),
+            clock,
         }
     }
 }
@@ -124,7 +131,7 @@ impl Checker {
         let passive = self.subject.checks.active.is_none();
         match nudge {
             Nudge::ConnectFailed if passive || self.machine.health() == Health::Up => {
-                self.observe(Observation::Bad, "a connect failed");
+                self.observe(Observation::Refused, "a connect failed");
                 self.hurry_if(!passive);
             }
             Nudge::Connected if passive && self.machine.health() == Health::Suspect => {
@@ -185,33 +192,54 @@ impl Checker {
 
     async fn probe(&self) -> (Observation, String) {
         let Some(address) = self.subject.state.address() else {
-            return (Observation::Bad, "its name does not resolve".into());
+            return (Observation::Refused, "its name does not resolve".into());
         };
-        let result = match &self.subject.checks.active {
+        let answer = match &self.subject.checks.active {
             None => probe::tcp(address, self.subject.checks.connect).await.map(|()| None),
-            Some(active) => match &active.probe {
-                Probe::Tcp => probe::tcp(address, active.timeout).await.map(|()| None),
-                Probe::Http { path, host, status } => {
-                    let host = host.clone().unwrap_or_else(|| self.subject.address.to_string());
-                    let answer = probe::http(address, &host, path, active.timeout).await;
-                    answer.map(|code| {
-                        (!status.iter().any(|range| range.contains(&code.as_u16()))).then_some(code)
-                    })
-                }
-            },
+            Some(active) => self.ask(address, active).await,
         };
-        match result {
+        match answer {
             Ok(None) => (Observation::Good, "a check went well".into()),
             Ok(Some(status)) => (Observation::Bad, format!("a check answered {status}")),
             Err(error) if error.is_silence() => (Observation::Silent, error.to_string()),
-            Err(error) => (Observation::Bad, error.to_string()),
+            Err(error) => (Observation::Refused, error.to_string()),
         }
     }
 
+    /// Makes an active check; returns the status if it is a bad one.
+    async fn ask(
+        &self,
+        address: SocketAddr,
+        active: &config::Health,
+    ) -> Result<Option<StatusCode>, ProbeError> {
+        let Probe::Http { path, host, status } = &active.probe else {
+            return probe::tcp(address, active.timeout).await.map(|()| None);
+        };
+        let own = self.subject.address.to_string();
+        let host = host.as_deref().unwrap_or(&own);
+        let answer = probe::http(Question { address, host, path, limit: active.timeout }).await?;
+        let report = Report::read(&answer, active.instance.as_ref(), active.drain.as_ref());
+        if let Some(instance) = &report.instance {
+            self.lives_as(instance);
+        }
+        self.leaves(report.draining);
+        let good = report.draining || status.iter().any(|range| range.contains(&answer.status.as_u16()));
+        Ok((!good).then_some(answer.status))
+    }
+
     fn observe(&mut self, observation: Observation, why: &str) {
-        let Some(change) = self.machine.observe(observation) else { return };
-        let Subject { pool, name, state, shared, checks, .. } = &self.subject;
-        state.set_health(change.to);
+        let Subject { pool, name, state, shared, checks, clock, .. } = &self.subject;
+        let failing = observation.failing().unwrap_or_else(|| state.failing());
+        let changes_doubt = failing != state.failing();
+        state.set_failing(failing);
+        let Some(change) = self.machine.observe(observation) else {
+            // How it fails matters while it is down: it may be believed now, or no more.
+            if changes_doubt && self.machine.health() == Health::Down {
+                shared.changed();
+            }
+            return;
+        };
+        state.set_health(change.to, clock.now());
         shared.changed();
         let (from, to) = (change.from.as_str(), change.to.as_str());
         if change.to == Health::Down {
@@ -221,6 +249,31 @@ impl Checker {
         }
         if checks.active.is_none() {
             self.next_check = self.after_failure();
+        }
+    }
+
+    /// Another instance is another life: what was bound to the former one is lost, since its memory is.
+    fn lives_as(&self, instance: &str) {
+        let Subject { pool, name, state, shared, table, .. } = &self.subject;
+        if state.instance().is_some_and(|known| *known == *instance) {
+            return;
+        }
+        if let Some(before) = state.set_instance(instance) {
+            tracing::warn!(%pool, backend = %name, before = %before, now = instance, "backend restarted");
+            if let Some(table) = table {
+                state.set_owner(table.succeed_owner(state.owner()));
+            }
+        }
+        shared.changed();
+    }
+
+    /// A backend may ask to be drained, and think better of it.
+    fn leaves(&self, wants_to: bool) {
+        let Subject { pool, name, state, shared, checks, clock, .. } = &self.subject;
+        let leave = wants_to.then(|| Leave::new(Cause::Backend, clock.now(), checks.drain));
+        if state.set_leaving_by_itself(leave) {
+            tracing::info!(%pool, backend = %name, draining = wants_to, "the backend's own wish");
+            shared.changed();
         }
     }
 
@@ -237,7 +290,7 @@ impl Checker {
     }
 
     /// A new address is a new life: what was bound to the old one is lost.
-    fn moved_to(&self, address: std::net::SocketAddr) {
+    fn moved_to(&self, address: SocketAddr) {
         let Subject { name, state, shared, table, .. } = &self.subject;
         let before = state.address();
         if before == Some(address) {
@@ -246,7 +299,7 @@ impl Checker {
         tracing::info!(backend = %name, ?before, %address, "backend address");
         state.set_address(address);
         if let (Some(table), Some(_)) = (table, before) {
-            state.set_owner(table.new_owner());
+            state.set_owner(table.succeed_owner(state.owner()));
         }
         shared.changed();
     }

@@ -1,6 +1,7 @@
 //! Active checks and what failed connects say: one task for each backend, and the only writer of health.
 
 mod checker;
+mod report;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::backend::Health;
+use crate::clock::Clock;
 use crate::snapshot::Snapshot;
 use checker::{Checker, Nudge, Subject};
 
@@ -33,6 +35,7 @@ pub struct Monitor {
     reports: mpsc::Receiver<Report>,
     checkers: HashMap<u64, Running>,
     settled: watch::Sender<bool>,
+    clock: Clock,
 }
 
 #[derive(Debug)]
@@ -43,10 +46,10 @@ struct Running {
 }
 
 /// A monitor, the way to talk to it, and a flag that is raised when all backends it began with were checked once.
-pub fn monitor() -> (Monitor, Reporter, watch::Receiver<bool>) {
+pub fn monitor(clock: Clock) -> (Monitor, Reporter, watch::Receiver<bool>) {
     let (sender, reports) = mpsc::channel(REPORTS);
     let (settled, is_settled) = watch::channel(false);
-    (Monitor { reports, checkers: HashMap::new(), settled }, Reporter(sender), is_settled)
+    (Monitor { reports, checkers: HashMap::new(), settled, clock }, Reporter(sender), is_settled)
 }
 
 impl Reporter {
@@ -105,7 +108,7 @@ impl Monitor {
         let mut wanted = HashMap::new();
         for (pool, checks) in snapshot.pools.iter().zip(&snapshot.checks) {
             for backend in &pool.backends {
-                let subject = Subject::new(pool, backend, checks);
+                let subject = Subject::new(pool, backend, checks, self.clock);
                 let running = match self.checkers.remove(&backend.state.id) {
                     Some(running) if running.subject == subject => running,
                     other => {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use super::{Affinity, Decision, Key, Pool, Tie, View};
-use crate::affinity::table::{Claim, Fingerprint, Lesson};
-use crate::affinity::taught;
+use super::{Decision, Keeper, Key, Pool, Tie, View};
+use crate::affinity::table::{Binding, Claim, Fingerprint, Lesson};
+use crate::affinity::{Taught, taught};
 use crate::clock::Now;
+use crate::config::OnBackendDown;
 
 /// What became of a decision.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub enum Commit {
     Moving(Arc<Notify>),
     /// The session table is full of live sessions.
     Full,
+    /// The backend has all the sessions it may have by now: decide again without it.
+    BackendFull,
 }
 
 /// A hold on a bound key. Whoever has it returns it by [`Pool::release`] when the request or tunnel has ended.
@@ -30,6 +33,8 @@ pub struct Lease {
     pub key: Fingerprint,
     /// The epoch it was taken under.
     pub epoch: u64,
+    /// The hash that places the key, and says when its session ends if its backend leaves.
+    pub placement: u64,
 }
 
 impl Pool {
@@ -42,20 +47,23 @@ impl Pool {
         now: Now,
         force: bool,
     ) -> Commit {
-        let (Affinity::Table { table, .. }, Some(key)) = (&self.affinity, key) else {
-            return Commit::Go(None);
-        };
+        let (Some(table), Some(key)) = (self.table(), key) else { return Commit::Go(None) };
         let owner = view.owner(decision.backend);
         let claim = match decision.tie {
             Tie::None => return Commit::Go(None),
             Tie::New | Tie::Bound => table.claim(key.fingerprint, key.placement, owner, now),
+            Tie::Carried => table.adopt(key.fingerprint, key.placement, owner, now),
             Tie::Lost { epoch } => table.rebind(key.fingerprint, epoch, owner, now, force),
         };
         match claim {
-            Claim::Held(binding) => Commit::Go(Some(Lease { key: key.fingerprint, epoch: binding.epoch })),
+            Claim::Held(binding) => {
+                let Binding { epoch, placement, .. } = binding;
+                Commit::Go(Some(Lease { key: key.fingerprint, epoch, placement }))
+            }
             Claim::Changed => Commit::Again,
             Claim::Moving(arrival) => Commit::Moving(arrival),
             Claim::Full => Commit::Full,
+            Claim::OwnerFull => Commit::BackendFull,
         }
     }
 
@@ -66,9 +74,9 @@ impl Pool {
         }
     }
 
-    /// Binds the keys that a response of `backend` issues; returns how many it could not bind because they live
-    /// elsewhere. Keys learned together are placed together, and with the key of the request that asked for them: they
-    /// carry the placement hash of its binding, so that ids stay together over any number of rotations.
+    /// Binds the keys that the head of a response of `backend` issues, and ends the session whose cookie it takes back.
+    /// Keys learned together are placed together, and with the key of the request that asked for them: they carry the
+    /// placement hash of its binding, so that ids stay together over any number of rotations.
     pub fn learn(
         &self,
         view: &View,
@@ -77,22 +85,72 @@ impl Pool {
         response: &http::HeaderMap,
         now: Now,
     ) -> Lessons {
-        let Affinity::Table { learn, table, .. } = &self.affinity else { return Lessons::default() };
-        let gone = |owner| view.keeper(owner).is_none();
-        let placed_by =
-            |key: Key| table.peek(key.fingerprint, now).map_or(key.placement, |known| known.placement);
-        let mut placement = None;
-        let mut lessons = Lessons::default();
-        taught(learn, response, now, |bytes| {
-            let key = self.hash_key(&bytes);
-            let placement = *placement.get_or_insert_with(|| placed_by(request_key.copied().unwrap_or(key)));
-            match table.learn(key.fingerprint, placement, view.owner(backend), now, gone) {
-                Lesson::Learned => lessons.learned += 1,
-                Lesson::Violation => lessons.violations += 1,
-                Lesson::Known | Lesson::Full => {}
-            }
+        let Some(sessions) = self.sessions() else { return Lessons::default() };
+        let mut class = Class { pool: self, view, backend, request_key, now, lessons: Lessons::default() };
+        taught(&sessions.learn, response, now, |said| match said {
+            Taught::Issued(bytes) => class.learn(&bytes),
+            Taught::TakenBack(source) => class.end(source),
         });
-        lessons
+        class.lessons
+    }
+
+    /// Binds a key that the body of a response of `backend` issues.
+    pub fn learn_key(
+        &self,
+        view: &View,
+        backend: u32,
+        request_key: Option<&Key>,
+        bytes: &[u8],
+        now: Now,
+    ) -> Lessons {
+        let mut class = Class { pool: self, view, backend, request_key, now, lessons: Lessons::default() };
+        class.learn(bytes);
+        class.lessons
+    }
+
+    /// Ends a session as soon as nothing of it is live; until then its key stays where it is.
+    pub fn end(&self, key: &Key, now: Now) -> bool {
+        self.table().is_some_and(|table| table.end(key.fingerprint, now))
+    }
+}
+
+/// One response, and what it teaches.
+struct Class<'a> {
+    pool: &'a Pool,
+    view: &'a View,
+    backend: u32,
+    request_key: Option<&'a Key>,
+    now: Now,
+    lessons: Lessons,
+}
+
+impl Class<'_> {
+    /// The session that the client is told to forget is the one it came with, if that was found in this source.
+    fn end(&mut self, source: usize) {
+        let came_with =
+            self.request_key.filter(|key| key.learned.is_some_and(|at| usize::from(at) == source));
+        if let Some(key) = came_with {
+            self.pool.end(key, self.now);
+        }
+    }
+
+    fn learn(&mut self, bytes: &[u8]) {
+        let Some(sessions) = self.pool.sessions() else { return };
+        let key = self.pool.hash_key(bytes);
+        let asked_by = self.request_key.copied().unwrap_or(key);
+        let known = sessions.table.peek(asked_by.fingerprint, self.now);
+        let placement = known.map_or(asked_by.placement, |known| known.placement);
+        let is_gone = |binding: &Binding| match self.view.keeper(binding, self.now) {
+            Keeper::Here(_) => false,
+            Keeper::Down { .. } => sessions.on_backend_down == OnBackendDown::Rebind,
+            Keeper::Gone => true,
+        };
+        let owner = self.view.owner(self.backend);
+        match sessions.table.learn(key.fingerprint, placement, owner, self.now, is_gone) {
+            Lesson::Learned => self.lessons.learned += 1,
+            Lesson::Violation => self.lessons.violations += 1,
+            Lesson::Known | Lesson::Full => {}
+        }
     }
 }
 

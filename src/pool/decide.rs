@@ -2,9 +2,11 @@
 
 use serde::Serialize;
 
-use super::{Affinity, Key, Pool, View};
+use super::bounds::Bounds;
+use super::{Affinity, Home, Keeper, Key, Pool, Sessions, View};
 use crate::balance::Ask;
 use crate::clock::Now;
+use crate::config::OnBackendDown;
 
 /// Where a request should go, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +52,8 @@ pub enum Tie {
     None,
     /// The key is new to the table.
     New,
+    /// The key is new to this process' table; the client's cookie says that it belongs to the chosen backend.
+    Carried,
     /// The key is bound to the chosen backend.
     Bound,
     /// The key is bound to a backend that is gone; the binding has this epoch.
@@ -59,57 +63,177 @@ pub enum Tie {
     },
 }
 
+impl Tie {
+    /// Whether the request belongs to the chosen backend and to no other.
+    pub const fn is_fast(self) -> bool {
+        matches!(self, Self::Bound | Self::Carried)
+    }
+}
+
+/// Why a request can go nowhere now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// No backend can take it.
+    NoBackend,
+    /// Every backend that could take its session has all the sessions it may have.
+    Full,
+    /// Its backend is down, and its pool says that it gets no other.
+    Down,
+    /// Its backend is down, and may come back.
+    Wait {
+        /// When it gets another one.
+        until: Now,
+    },
+}
+
+impl Refusal {
+    /// The word used in logs and the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoBackend => "unavailable",
+            Self::Full => "full",
+            Self::Down => "rejected",
+            Self::Wait { .. } => "waiting",
+        }
+    }
+}
+
 /// What a decision may use beside the key.
 #[derive(Clone, Copy)]
 pub struct Choice<'a> {
-    /// Backends that refused this request already; they get it no more unless its key is bound there.
-    pub tried: &'a [u32],
+    /// Backends not to choose, as positions in the pool: those that refused this request, or have no room for it. They
+    /// get it all the same if its key is bound there.
+    pub skip: &'a [u32],
     /// Requests in flight, by position in the pool.
     pub load: &'a dyn Fn(u32) -> u64,
     /// The time.
     pub now: Now,
 }
 
+/// A key as it is placed: by its hash, or in turns.
+#[derive(Debug, Clone, Copy)]
+struct Placed {
+    hash: u64,
+    by_turns: bool,
+}
+
 impl Pool {
-    /// Decides where a request goes. `None`: no backend can take it.
+    /// Decides where a request goes.
     ///
     /// Deterministic for keys under hash policies; the other policies move on with each call. O(backends) at most;
     /// a bound key costs one look-up.
-    pub fn decide(&self, view: &View, key: Option<&Key>, choice: &Choice<'_>) -> Option<Decision> {
+    ///
+    /// # Errors
+    /// Why it can go nowhere now.
+    pub fn decide(&self, view: &View, key: Option<&Key>, choice: &Choice<'_>) -> Result<Decision, Refusal> {
         match (&self.affinity, key) {
-            (Affinity::Table { table, .. }, Some(key)) => {
-                let Some(binding) = table.peek(key.fingerprint, choice.now) else {
-                    return place(view, key.placement, choice, Reason::Placed, Tie::New);
-                };
-                let Some(backend) = view.keeper(binding.owner) else {
-                    let tie = Tie::Lost { epoch: binding.epoch };
-                    return place(view, binding.placement, choice, Reason::Rebound, tie);
-                };
-                Some(Decision { backend, reason: Reason::Bound, tie: Tie::Bound })
-            }
+            (Affinity::Table(sessions), Some(key)) => self.decide_session(sessions, view, key, choice),
             (Affinity::Hash { .. }, Some(key)) => {
-                place(view, key.placement, choice, Reason::Placed, Tie::None)
+                self.place(view, key.into(), choice, Reason::Placed, Tie::None)
             }
-            (Affinity::None, _) | (_, None) => take_turns(view, choice),
+            (Affinity::None, _) | (_, None) => self.take_turns(view, choice),
+        }
+    }
+
+    /// Where a key would go if nothing were known of it.
+    ///
+    /// # Errors
+    /// Why it could go nowhere.
+    pub fn place_anew(&self, view: &View, key: &Key, choice: &Choice<'_>) -> Result<Decision, Refusal> {
+        self.place(view, key.into(), choice, Reason::Placed, Tie::New)
+    }
+
+    fn decide_session(
+        &self,
+        sessions: &Sessions,
+        view: &View,
+        key: &Key,
+        choice: &Choice<'_>,
+    ) -> Result<Decision, Refusal> {
+        let Some(binding) = sessions.table.peek(key.fingerprint, choice.now) else {
+            return self.decide_unknown(sessions, view, key, choice);
+        };
+        let keeper = view.keeper(&binding, choice.now);
+        if let Keeper::Here(backend) = keeper {
+            return Ok(Decision { backend, reason: Reason::Bound, tie: Tie::Bound });
+        }
+        may_move(sessions.on_backend_down, keeper, choice.now)?;
+        let placed = Placed { hash: binding.placement, by_turns: key.by_turns };
+        self.place(view, placed, choice, Reason::Rebound, Tie::Lost { epoch: binding.epoch })
+    }
+
+    /// A key that the table does not know: new, or known to the cookie that came with it.
+    fn decide_unknown(
+        &self,
+        sessions: &Sessions,
+        view: &View,
+        key: &Key,
+        choice: &Choice<'_>,
+    ) -> Result<Decision, Refusal> {
+        let Some(home) = &key.home else {
+            return self.place(view, key.into(), choice, Reason::Placed, Tie::New);
+        };
+        let keeper = self
+            .at_home(view, home)
+            .map_or(Keeper::Gone, |backend| view.keeps(backend, key.placement, choice.now));
+        if let Keeper::Here(backend) = keeper {
+            return Ok(Decision { backend, reason: Reason::Bound, tie: Tie::Carried });
+        }
+        may_move(sessions.on_backend_down, keeper, choice.now)?;
+        self.place(view, key.into(), choice, Reason::Rebound, Tie::New)
+    }
+
+    /// The backend that a cookie means, if it still lives the same life.
+    fn at_home(&self, view: &View, home: &Home) -> Option<u32> {
+        let backend = self.backends.iter().position(|backend| backend.node == home.backend)?;
+        let now = self.home(view, backend as u32);
+        let same_life = home.incarnation == 0 || now.incarnation == 0 || home.incarnation == now.incarnation;
+        (home.address == now.address && same_life).then_some(backend as u32)
+    }
+
+    fn take_turns(&self, view: &View, choice: &Choice<'_>) -> Result<Decision, Refusal> {
+        let chooser = &view.keyless;
+        let bounds = Bounds::of_requests(self, view);
+        let picked = bounds.pick(chooser, &choice.ask(0), choice.now)?;
+        Ok(Decision { backend: picked, reason: Reason::Balanced, tie: Tie::None })
+    }
+
+    fn place(
+        &self,
+        view: &View,
+        key: Placed,
+        choice: &Choice<'_>,
+        reason: Reason,
+        tie: Tie,
+    ) -> Result<Decision, Refusal> {
+        let in_turns = key.by_turns && self.balance.hashes();
+        let chooser = if in_turns { &view.keyless } else { &view.placer };
+        let backend = Bounds::of_sessions(self, view).pick(chooser, &choice.ask(key.hash), choice.now)?;
+        Ok(Decision { backend, reason, tie })
+    }
+}
+
+/// Whether a key that its backend does not keep now may get another.
+fn may_move(policy: OnBackendDown, keeper: Keeper, now: Now) -> Result<(), Refusal> {
+    let Keeper::Down { since, .. } = keeper else { return Ok(()) };
+    match policy {
+        OnBackendDown::Rebind => Ok(()),
+        OnBackendDown::Reject => Err(Refusal::Down),
+        OnBackendDown::Wait(time) => {
+            let until = since.after(time);
+            if now < until { Err(Refusal::Wait { until }) } else { Ok(()) }
         }
     }
 }
 
-fn take_turns(view: &View, choice: &Choice<'_>) -> Option<Decision> {
-    let chooser = &view.keyless;
-    let picked = chooser.balancer.pick(&chooser.candidates, &choice.ask(0))?;
-    let backend = chooser.candidates[picked].backend;
-    Some(Decision { backend, reason: Reason::Balanced, tie: Tie::None })
-}
-
-fn place(view: &View, placement: u64, choice: &Choice<'_>, reason: Reason, tie: Tie) -> Option<Decision> {
-    let chooser = &view.placer;
-    let picked = chooser.balancer.pick(&chooser.candidates, &choice.ask(placement))?;
-    Some(Decision { backend: chooser.candidates[picked].backend, reason, tie })
+impl From<&Key> for Placed {
+    fn from(key: &Key) -> Self {
+        Self { hash: key.placement, by_turns: key.by_turns }
+    }
 }
 
 impl<'a> Choice<'a> {
     fn ask(&self, key: u64) -> Ask<'a> {
-        Ask { key, tried: self.tried, load: self.load }
+        Ask { key, tried: self.skip, load: self.load }
     }
 }

@@ -3,32 +3,47 @@
 //! Synchronous, without clock and I/O. A decision is made in two steps: [`Pool::decide`] only reads, so that
 //! explaining a decision asks the same question as traffic does; [`Pool::commit`] binds.
 
+mod bounds;
 mod commit;
 mod decide;
 mod view;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use crate::affinity::table::Fingerprint;
 use crate::affinity::{SessionKey, SessionTable};
 use crate::backend::Backend;
-use crate::config::{Balance, KeySource, Timeouts};
+use crate::clock::Now;
+use crate::config::{self, Balance, KeySource, OnBackendDown, Timeouts};
 use crate::stable_hash;
 
 pub use commit::{Commit, Lease, Lessons};
-pub use decide::{Choice, Decision, Reason, Tie};
-pub use view::View;
+pub use decide::{Choice, Decision, Reason, Refusal, Tie};
+pub use view::{Keeper, Leaver, View};
 
 /// A named set of backends with one balance policy and one stickiness.
 #[derive(Debug)]
 pub struct Pool {
     /// Unique among pools.
     pub name: Arc<str>,
-    /// In the order of the file.
+    /// In the order of the file; behind them those that the file has no more and that are not empty yet.
     pub backends: Vec<Arc<Backend>>,
     /// How new work is placed.
     pub balance: Balance,
+    /// Bounded load for new keys, in percent of a backend's share of the sessions; 0: off.
+    pub hash_balance_factor: u32,
+    /// Whether a backend's sessions are limited.
+    pub limits_sessions: bool,
+    /// While more than this percentage of the backends fail doubtfully, nothing bound moves for that; 0: off.
+    pub panic_threshold: u32,
+    /// How long a backend takes to its full share after it came up.
+    pub slow_start: Duration,
+    /// How backends are emptied.
+    pub drain: config::Drain,
     /// What is remembered of keys.
     pub affinity: Affinity,
     /// How long things may take.
@@ -48,20 +63,28 @@ pub enum Affinity {
         keys: Vec<KeySource>,
     },
     /// By the session table.
-    Table {
-        /// Where keys are found.
-        keys: Vec<KeySource>,
-        /// Where responses teach keys.
-        learn: Vec<KeySource>,
-        /// Who owns which key.
-        table: Arc<SessionTable>,
-    },
+    Table(Sessions),
+}
+
+/// What is needed to remember sessions.
+#[derive(Debug)]
+pub struct Sessions {
+    /// Where keys are found.
+    pub keys: Vec<KeySource>,
+    /// Where responses teach keys.
+    pub learn: Vec<KeySource>,
+    /// Who owns which key.
+    pub table: Arc<SessionTable>,
+    /// What becomes of a key whose backend is down.
+    pub on_backend_down: OnBackendDown,
 }
 
 /// What outlasts the configurations of a pool.
 #[derive(Debug)]
 pub struct Shared {
     generation: AtomicU64,
+    /// Wakes those who wait for a change of the fleet.
+    pub news: Notify,
     /// Requests that wait for something, in the whole process; bounded by `limits.queue`.
     pub waiting: AtomicU64,
 }
@@ -69,7 +92,7 @@ pub struct Shared {
 impl Shared {
     /// The shared part of a pool nothing is known of.
     pub fn new() -> Self {
-        Self { generation: AtomicU64::new(1), waiting: AtomicU64::new(0) }
+        Self { generation: AtomicU64::new(1), news: Notify::new(), waiting: AtomicU64::new(0) }
     }
 
     /// Grows whenever the health or address of a backend changed; views of an older one are to be rebuilt.
@@ -80,6 +103,7 @@ impl Shared {
     /// Makes every worker rebuild its view before its next decision.
     pub fn changed(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
+        self.news.notify_waiters();
     }
 }
 
@@ -96,6 +120,44 @@ pub struct Key {
     pub placement: u64,
     /// What stands for it in the pool's session table; meaningless without one.
     pub fingerprint: Fingerprint,
+    /// Where its source stands among those that are learned from responses.
+    pub learned: Option<u16>,
+    /// Nobody would find it again by its hash, so it is placed in turns where a policy hashes.
+    pub by_turns: bool,
+    /// Where the client says it belongs, by a cookie that nobody else could have made.
+    pub home: Option<Home>,
+}
+
+/// A backend in one of its lives, in words that mean the same in every process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Home {
+    /// Hash of the backend's name.
+    pub backend: u64,
+    /// Hash of its address.
+    pub address: u64,
+    /// Hash of the instance it names; 0 if it names none, which fits any.
+    pub incarnation: u64,
+}
+
+/// Whether nothing is left of a backend: nothing live, and no session in `table` that has not ended.
+pub fn is_empty(backend: &Backend, table: Option<&SessionTable>, now: Now) -> bool {
+    let over = backend.state.leave().is_some_and(|leave| leave.is_over(now));
+    let sessions = table.filter(|_| !over).map_or(0, |table| table.sessions(backend.state.owner()));
+    sessions == 0 && backend.state.sum(|counters| &counters.in_flight) == 0
+}
+
+impl Affinity {
+    /// The session table, where there is one.
+    pub fn table(&self) -> Option<&Arc<SessionTable>> {
+        self.sessions().map(|sessions| &sessions.table)
+    }
+
+    fn sessions(&self) -> Option<&Sessions> {
+        match self {
+            Self::Table(sessions) => Some(sessions),
+            Self::None | Self::Hash { .. } => None,
+        }
+    }
 }
 
 impl Pool {
@@ -103,26 +165,65 @@ impl Pool {
     pub fn key_sources(&self) -> &[KeySource] {
         match &self.affinity {
             Affinity::None => &[],
-            Affinity::Hash { keys } | Affinity::Table { keys, .. } => keys,
+            Affinity::Hash { keys } => keys,
+            Affinity::Table(sessions) => &sessions.keys,
         }
     }
 
-    /// The session table, in table mode.
+    /// Whether backends are told the epoch of a session's binding.
+    pub fn tells_epochs(&self) -> bool {
+        matches!(self.affinity, Affinity::Table(_))
+    }
+
+    /// Whether the pool looks for session keys.
+    pub fn is_sticky(&self) -> bool {
+        !matches!(self.affinity, Affinity::None)
+    }
+
+    /// What is needed to remember sessions, where they are remembered.
+    pub fn sessions(&self) -> Option<&Sessions> {
+        self.affinity.sessions()
+    }
+
+    /// The session table, where there is one.
     pub fn table(&self) -> Option<&Arc<SessionTable>> {
-        match &self.affinity {
-            Affinity::Table { table, .. } => Some(table),
-            Affinity::None | Affinity::Hash { .. } => None,
+        self.affinity.table()
+    }
+
+    /// Begins another life of a backend whose time to leave is over: what was bound to it is bound no more. Returns
+    /// whether it did.
+    pub fn end_if_over(&self, backend: &Backend, now: Now) -> bool {
+        let Some(table) = self.table() else { return false };
+        let over = backend.state.leave().is_some_and(|leave| leave.is_over(now));
+        if !over || table.sessions(backend.state.owner()) == 0 {
+            return false;
+        }
+        backend.state.set_owner(table.succeed_owner(backend.state.owner()));
+        self.shared.changed();
+        true
+    }
+
+    /// A backend in its present life.
+    pub fn home(&self, view: &View, backend: u32) -> Home {
+        let address = view.address(backend).map(|address| address.to_string()).unwrap_or_default();
+        let known = self.backends.get(backend as usize);
+        Home {
+            backend: known.map_or(0, |backend| backend.node),
+            address: stable_hash::hash(address.as_bytes()),
+            incarnation: known.map_or(0, |backend| backend.state.incarnation()),
         }
     }
 
     /// Hashes a session key for this pool.
     pub fn key(&self, key: &SessionKey<'_, '_>) -> Key {
-        self.hash_key(&key.bytes)
+        let learn = self.sessions().map_or(&[][..], |sessions| &sessions.learn);
+        let learned = learn.iter().position(|source| source == key.source);
+        Key { learned: learned.map(|position| position as u16), ..self.hash_key(&key.bytes) }
     }
 
     /// Hashes the bytes of a session key for this pool.
     pub fn hash_key(&self, bytes: &[u8]) -> Key {
         let fingerprint = self.table().map_or(Fingerprint(0), |table| table.fingerprint(bytes));
-        Key { placement: stable_hash::hash(bytes), fingerprint }
+        Key { placement: stable_hash::hash(bytes), fingerprint, learned: None, by_turns: false, home: None }
     }
 }

@@ -1,11 +1,14 @@
-//! What one worker knows of a pool at one generation: who may take what. Rebuilt when health changes, so that
+//! What one worker knows of a pool at one generation: who may take what. Rebuilt when health or wishes change, so that
 //! a decision reads no shared memory but the generation number.
 
 use std::net::SocketAddr;
 
 use super::{Affinity, Pool};
-use crate::backend::Health;
+use crate::affinity::table::Binding;
+use crate::backend::health::Failing;
+use crate::backend::{Health, Leave, State};
 use crate::balance::{Balancer, Candidate};
+use crate::clock::Now;
 use crate::config::Balance;
 
 /// A worker's picture of a pool. Not shared between threads.
@@ -19,6 +22,18 @@ pub struct View {
     pub(super) keyless: Chooser,
     backends: Vec<Standing>,
     owners: Vec<Option<u32>>,
+    /// So many seem to fail that it is more likely that the checks do.
+    panics: bool,
+    leaving: Vec<Leaver>,
+}
+
+/// A backend on its way out.
+#[derive(Debug, Clone, Copy)]
+pub struct Leaver {
+    /// [`State::id`].
+    pub id: u64,
+    /// How it leaves.
+    pub leave: Leave,
 }
 
 /// Candidates and the policy that chooses among them.
@@ -28,11 +43,31 @@ pub(super) struct Chooser {
     pub(super) balancer: Balancer,
 }
 
+/// What a binding leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeper {
+    /// This backend, which serves.
+    Here(u32),
+    /// This backend, which is down since then.
+    Down {
+        /// Position of the backend.
+        backend: u32,
+        /// When it went down.
+        since: Now,
+    },
+    /// Nothing: its backend is gone, or began another life, or the binding's time is over.
+    Gone,
+}
+
+/// One backend as it is now.
 #[derive(Debug)]
 struct Standing {
     health: Health,
+    failing: Failing,
+    since: Now,
     address: Option<SocketAddr>,
     owner: u32,
+    leave: Option<Leave>,
 }
 
 impl View {
@@ -41,51 +76,112 @@ impl View {
         let generation = pool.shared.generation();
         let backends: Vec<Standing> =
             pool.backends.iter().map(|backend| Standing::read(&backend.state)).collect();
-        let hashing = matches!(pool.affinity, Affinity::Hash { .. });
-        let keyless_policy = match pool.balance {
-            Balance::Rendezvous => Balance::RoundRobin,
-            other => other,
+        let panics = panics(&backends, pool.panic_threshold);
+        let suspects = match pool.affinity {
+            Affinity::Hash { .. } => Suspects::Included,
+            _ if panics => Suspects::Excluded,
+            _ => Suspects::LastResort,
+        };
+        let keyless = if pool.is_sticky() { Balance::RoundRobin } else { pool.balance };
+        let leaver = |(backend, standing): (&std::sync::Arc<crate::backend::Backend>, &Standing)| {
+            standing.leave.map(|leave| Leaver { id: backend.state.id, leave })
         };
         Self {
             generation,
-            placer: Chooser::new(pool, &backends, Suspects::include_if(hashing), pool.balance, seed),
-            keyless: Chooser::new(pool, &backends, Suspects::LastResort, keyless_policy, seed),
+            placer: Chooser::new(pool, &backends, suspects, pool.balance, seed),
+            keyless: Chooser::new(pool, &backends, suspects.without_hashing(), keyless, seed),
             owners: owners(&backends),
+            leaving: pool.backends.iter().zip(&backends).filter_map(leaver).collect(),
+            panics,
             backends,
         }
     }
 
     /// Observed health of a backend, by its position in the pool.
     pub fn health(&self, backend: u32) -> Health {
-        self.backends.get(backend as usize).map_or(Health::Down, |standing| standing.health)
+        self.standing(backend).map_or(Health::Down, |standing| standing.health)
     }
 
     /// Where to dial a backend.
     pub fn address(&self, backend: u32) -> Option<SocketAddr> {
-        self.backends.get(backend as usize)?.address
+        self.standing(backend)?.address
     }
 
     /// The number under which the session table knows a backend.
     pub fn owner(&self, backend: u32) -> u32 {
-        self.backends.get(backend as usize).map_or(u32::MAX, |standing| standing.owner)
+        self.standing(backend).map_or(u32::MAX, |standing| standing.owner)
     }
 
-    /// The backend an owner number stands for, unless it is gone or down.
-    pub fn keeper(&self, owner: u32) -> Option<u32> {
-        let backend = self.owners.get(owner as usize).copied().flatten()?;
-        (self.health(backend) != Health::Down).then_some(backend)
+    /// When the health of a backend last changed.
+    pub fn since(&self, backend: u32) -> Now {
+        self.standing(backend).map_or(Now(0), |standing| standing.since)
+    }
+
+    /// Whether and how a backend leaves.
+    pub fn leave(&self, backend: u32) -> Option<Leave> {
+        self.standing(backend)?.leave
+    }
+
+    /// The backends on their way out.
+    pub fn leaving(&self) -> &[Leaver] {
+        &self.leaving
+    }
+
+    /// Whether so many backends seem to fail that nothing bound is moved for that.
+    pub fn panics(&self) -> bool {
+        self.panics
+    }
+
+    /// What a binding leads to at `now`.
+    pub fn keeper(&self, binding: &Binding, now: Now) -> Keeper {
+        match self.owners.get(binding.owner as usize).copied().flatten() {
+            Some(backend) => self.keeps(backend, binding.placement, now),
+            None => Keeper::Gone,
+        }
+    }
+
+    /// Whether a backend keeps a session that is its own; `moment` is the hash that spreads the ends of sessions.
+    pub fn keeps(&self, backend: u32, moment: u64, now: Now) -> Keeper {
+        let Some(standing) = self.standing(backend) else { return Keeper::Gone };
+        if standing.leave.is_some_and(|leave| leave.is_over_for(moment, now)) {
+            return Keeper::Gone;
+        }
+        let believed = !self.panics || standing.failing == Failing::Plainly;
+        if standing.health == Health::Down && believed {
+            return Keeper::Down { backend, since: standing.since };
+        }
+        Keeper::Here(backend)
     }
 
     /// Backends that may take a key without a binding.
     pub fn candidates(&self) -> &[Candidate] {
         &self.placer.candidates
     }
+
+    fn standing(&self, backend: u32) -> Option<&Standing> {
+        self.backends.get(backend as usize)
+    }
 }
 
 impl Standing {
-    fn read(state: &crate::backend::State) -> Self {
-        Self { health: state.health(), address: state.address(), owner: state.owner() }
+    fn read(state: &State) -> Self {
+        Self {
+            health: state.health(),
+            failing: state.failing(),
+            since: state.since(),
+            address: state.address(),
+            owner: state.owner(),
+            leave: state.leave(),
+        }
     }
+}
+
+/// Whether more than `threshold` percent fail in a way that leaves doubt. Backends that leave do not count.
+fn panics(backends: &[Standing], threshold: u32) -> bool {
+    let staying = || backends.iter().filter(|standing| standing.leave.is_none());
+    let doubtful =
+        |standing: &&Standing| standing.health == Health::Down && standing.failing == Failing::Doubtfully;
+    threshold > 0 && staying().filter(doubtful).count() * 100 > staying().count() * threshold as usize
 }
 
 /// What suspect backends are good for.
@@ -95,11 +191,13 @@ enum Suspects {
     LastResort,
     /// As good as any: hashing has no memory, so leaving one out would move its keys.
     Included,
+    /// No new work at all.
+    Excluded,
 }
 
 impl Suspects {
-    fn include_if(included: bool) -> Self {
-        if included { Self::Included } else { Self::LastResort }
+    fn without_hashing(self) -> Self {
+        if self == Self::Included { Self::LastResort } else { self }
     }
 }
 
@@ -107,15 +205,16 @@ impl Chooser {
     fn new(pool: &Pool, backends: &[Standing], suspects: Suspects, policy: Balance, seed: u64) -> Self {
         let of = |wanted: &[Health]| -> Vec<Candidate> {
             let all = pool.backends.iter().zip(backends).zip(0..);
-            all.filter(|((backend, now), _)| backend.weight > 0 && wanted.contains(&now.health))
+            let takes = |standing: &Standing| standing.leave.is_none() && wanted.contains(&standing.health);
+            all.filter(|((backend, now), _)| backend.weight > 0 && takes(now))
                 .map(|((backend, _), i)| Candidate { backend: i, weight: backend.weight, node: backend.node })
                 .collect()
         };
         let mut candidates = match suspects {
             Suspects::Included => of(&[Health::Up, Health::Suspect]),
-            Suspects::LastResort => of(&[Health::Up]),
+            Suspects::LastResort | Suspects::Excluded => of(&[Health::Up]),
         };
-        if candidates.is_empty() {
+        if candidates.is_empty() && suspects != Suspects::Excluded {
             candidates = of(&[Health::Suspect]);
         }
         Self { balancer: Balancer::new(policy, &candidates, seed), candidates }

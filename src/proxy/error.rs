@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use super::Body;
+use crate::pool::Refusal;
 
 /// Why a request is not answered by a backend.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +31,12 @@ pub(super) enum Error {
     NoBackend,
     #[error("the backend of this session does not accept connections")]
     Unreachable,
+    #[error("the backend of this session is down")]
+    SessionDown,
+    #[error("every backend has as many sessions as it may have")]
+    AllFull,
+    #[error("no backend had room in time")]
+    QueueTimeout,
     #[error("the session is moving to another backend")]
     Moving,
     #[error("too many sessions")]
@@ -58,9 +65,14 @@ impl Error {
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
-            Self::NoBackend | Self::Unreachable | Self::Moving | Self::TableFull | Self::QueueFull => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::NoBackend
+            | Self::Unreachable
+            | Self::SessionDown
+            | Self::AllFull
+            | Self::QueueTimeout
+            | Self::Moving
+            | Self::TableFull
+            | Self::QueueFull => StatusCode::SERVICE_UNAVAILABLE,
             Self::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Broken | Self::Nonsense | Self::BadUpgrade => StatusCode::BAD_GATEWAY,
         }
@@ -74,9 +86,11 @@ impl Error {
             }
             Self::RequestTimeout | Self::BodyTooLong | Self::UriTooLong => "http_request_denied",
             Self::NoRoute => "destination_not_found",
-            Self::NoBackend | Self::Moving => "destination_unavailable",
+            Self::NoBackend | Self::Moving | Self::SessionDown => "destination_unavailable",
             Self::Unreachable => "connection_refused",
-            Self::TableFull | Self::QueueFull => "connection_limit_reached",
+            Self::TableFull | Self::QueueFull | Self::AllFull | Self::QueueTimeout => {
+                "connection_limit_reached"
+            }
             Self::ResponseTimeout => "http_response_timeout",
             Self::Broken => "connection_terminated",
             Self::Nonsense => "http_protocol_error",
@@ -125,6 +139,17 @@ impl Error {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NoBackend => Self::NoBackend,
+            Refusal::Full => Self::AllFull,
+            // Who may wait has waited before this is asked.
+            Refusal::Down | Refusal::Wait { .. } => Self::SessionDown,
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Finding a backend that takes the request: decide, connect, commit, send, and again where nothing was sent.
+//! Finding a backend that takes the request: decide, find room, connect, commit, send, and again where nothing was sent.
 
 use std::pin::pin;
 use std::rc::Rc;
@@ -6,13 +6,15 @@ use std::rc::Rc;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::time::timeout;
 
 use super::body::Body;
 use super::error::Error;
 use super::moving::{self, Waiting};
 use super::outbound::{self, Outbound};
 use super::request::{Asked, Reply};
+use super::room::Room;
 use super::running::{Begun, Running};
 use super::upgrade::{self, ClientEnd};
 use super::worker::{AskPool, Current};
@@ -20,7 +22,7 @@ use super::{Plan, Worker, respond};
 use crate::backend::Health;
 use crate::clock::Now;
 use crate::headers;
-use crate::pool::{Commit, Decision, Lease, Pool, Tie, View};
+use crate::pool::{Affinity, Commit, Decision, Lease, Pool, Refusal, Tie, View};
 use crate::transport::exchange::{Fault, Membership, Phase};
 use crate::transport::{DialError, Link, Outgoing, dial};
 use crate::watch::Call;
@@ -39,7 +41,11 @@ pub(super) struct Forward {
     membership: Rc<Membership>,
     /// The time when something was last waited for.
     now: Now,
-    tried: Vec<u32>,
+    /// Backends that refused it, or have no room for it.
+    skip: Vec<u32>,
+    /// How many refused it.
+    refused: usize,
+    room: Room,
     /// Whether a key on the move is to be moved although its former backend has not let go of it.
     force: bool,
     /// Whether its backend refused it, but was found to be up.
@@ -57,6 +63,7 @@ struct Reached {
     decision: Decision,
     lease: Option<Lease>,
     link: Link,
+    slot: Option<OwnedSemaphorePermit>,
 }
 
 /// What follows from a connection that did not come to be.
@@ -88,7 +95,9 @@ impl Forward {
             current,
             plan,
             membership,
-            tried: Vec::new(),
+            skip: Vec::new(),
+            refused: 0,
+            room: Room::default(),
             force: false,
             acquitted: false,
             request: Some(request),
@@ -114,7 +123,7 @@ impl Forward {
                     return self.reply.fail(&Error::BadUpgrade);
                 }
                 Sent::Answered(response) => {
-                    return respond::respond(response, running, self.plan.key.as_ref(), self.upgrade.take());
+                    return respond::respond(response, running, &self.plan, self.upgrade.take());
                 }
                 Sent::Unsent(returned) => {
                     self.now = self.worker.clock.now();
@@ -136,18 +145,34 @@ impl Forward {
     async fn reach(&mut self) -> Result<Reached, Error> {
         for _ in 0..ROUNDS {
             let view = self.current.view(self.plan.pool);
-            let decision = self.decide(&view).ok_or(Error::NoBackend)?;
+            let decision = match self.decide(&view) {
+                Ok(decision) => decision,
+                Err(refusal) => {
+                    Box::pin(self.refused(refusal)).await?;
+                    continue;
+                }
+            };
+            if !self.room.enter(self.current.pool(self.plan.pool), decision.backend) {
+                Box::pin(self.find_room(&view, &decision)).await?;
+                continue;
+            }
             let link = match self.connect(&view, &decision).await {
                 Ok(link) => link,
                 Err(Next::Decide) => continue,
                 Err(Next::Fail(error)) => return Err(error),
             };
             match self.commit(&decision) {
-                Commit::Go(lease) => return Ok(Reached { decision, lease, link }),
+                Commit::Go(lease) => {
+                    return Ok(Reached { decision, lease, link, slot: self.room.take() });
+                }
                 Commit::Again => self.put_back(link),
                 Commit::Full => {
                     self.put_back(link);
                     return Err(Error::TableFull);
+                }
+                Commit::BackendFull => {
+                    self.put_back(link);
+                    self.skip.push(decision.backend);
                 }
                 Commit::Moving(arrival) => {
                     self.put_back(link);
@@ -159,15 +184,68 @@ impl Forward {
         Err(Error::Moving)
     }
 
+    /// What to do where no backend takes the request now: wait for one, if that may help.
+    async fn refused(&mut self, refusal: Refusal) -> Result<(), Error> {
+        let waited = match refusal {
+            Refusal::Wait { .. } => self.wait_for_backend().await,
+            _ => match self.room.first_full() {
+                Some(backend) => self.queue_for(backend).await,
+                None => Err(refusal.into()),
+            },
+        };
+        self.now = self.worker.clock.now();
+        waited
+    }
+
+    /// The backend has no room. Others may have, unless the request belongs to this one.
+    async fn find_room(&mut self, view: &View, decision: &Decision) -> Result<(), Error> {
+        let hashed = matches!(self.pool().affinity, Affinity::Hash { .. }) && self.plan.key.is_some();
+        if decision.tie.is_fast() || hashed {
+            let queued = self.queue_for(decision.backend).await;
+            self.now = self.worker.clock.now();
+            return queued;
+        }
+        let full = self.room.all_full(self.current.pool(self.plan.pool), view, decision.backend);
+        self.skip.extend(full);
+        Ok(())
+    }
+
+    /// Waits for a place at a backend, and is offered to it again.
+    async fn queue_for(&mut self, backend: u32) -> Result<(), Error> {
+        let pool = self.current.pool(self.plan.pool);
+        let _waiting = Waiting::enter(pool, &self.current.snapshot.limits)?;
+        self.room.queue(pool, backend).await?;
+        self.skip.retain(|skipped| *skipped != backend);
+        Ok(())
+    }
+
+    /// Waits until the backend of the key is back, or the key may get another.
+    async fn wait_for_backend(&mut self) -> Result<(), Error> {
+        let current = self.current.clone();
+        let pool = current.pool(self.plan.pool);
+        let _waiting = Waiting::enter(pool, &current.snapshot.limits)?;
+        loop {
+            // Made before the look: what changes from now on is not missed.
+            let mut news = pin!(pool.shared.news.notified());
+            news.as_mut().enable();
+            let Err(Refusal::Wait { until }) = self.decide(&current.view(self.plan.pool)) else {
+                return Ok(());
+            };
+            // Fails when the time has come, and then the decision is another.
+            let _ = timeout(until.since(self.worker.clock.now()), news).await;
+            self.now = self.worker.clock.now();
+        }
+    }
+
     async fn wait_for_move(&self, decision: &Decision, arrival: &Notify) -> Result<bool, Error> {
         let _waiting = Waiting::enter(self.pool(), &self.current.snapshot.limits)?;
         moving::wait(&self.worker, self.pool(), self.plan.key.as_ref(), decision, arrival).await
     }
 
-    fn decide(&self, view: &View) -> Option<Decision> {
-        let Self { worker, current, plan, tried, now, .. } = self;
+    fn decide(&self, view: &View) -> Result<Decision, Refusal> {
+        let Self { worker, current, plan, skip, now, .. } = self;
         let key = plan.key.as_ref();
-        current.decide(&AskPool { pool: plan.pool, worker: worker.index, key, tried, now: *now }, view)
+        current.decide(&AskPool { pool: plan.pool, worker: worker.index, key, skip, now: *now }, view)
     }
 
     /// While it was connecting the fleet may have changed: what is committed is what is true now.
@@ -223,7 +301,10 @@ impl Forward {
         tracing::debug!(pool = %pool.name, backend = %backend.name, %error, "connect failed");
         backend.state.counters(self.worker.index).failures.up();
         health.connect_failed(backend.state.id);
-        if decision.tie == Tie::Bound {
+        if decision.tie.is_fast() {
+            if self.current.view(self.plan.pool).panics() {
+                return Next::Fail(Error::Unreachable);
+            }
             let verdict = match Waiting::enter(pool, &self.current.snapshot.limits) {
                 Ok(_waiting) => health.verdict(backend.state.id, pool.timeouts.connect).await,
                 Err(error) => return Next::Fail(error),
@@ -233,12 +314,13 @@ impl Forward {
             let decide = again || verdict == Some(Health::Down);
             return if decide { Next::Decide } else { Next::Fail(Error::Unreachable) };
         }
-        self.tried.push(decision.backend);
-        if self.tried.len() < ATTEMPTS { Next::Decide } else { Next::Fail(Error::NoBackend) }
+        self.skip.push(decision.backend);
+        self.refused += 1;
+        if self.refused < ATTEMPTS { Next::Decide } else { Next::Fail(Error::NoBackend) }
     }
 
     fn begin(&mut self, reached: Reached) -> Running {
-        let Reached { decision, lease, link } = reached;
+        let Reached { decision, lease, link, slot } = reached;
         if let Some(record) = &mut self.reply.record {
             record.backend = Some(self.current.backend_name(self.plan.pool, decision.backend));
             record.affinity = Some(decision.reason.as_str());
@@ -247,6 +329,8 @@ impl Forward {
             pool: self.plan.pool,
             backend: decision.backend,
             lease,
+            slot,
+            key: self.plan.key,
             link,
             record: self.reply.record.take(),
             now: self.now,
@@ -260,7 +344,7 @@ impl Forward {
         let (Some(link), Some(mut request)) = (&mut running.link, self.request.take()) else {
             return Sent::Failed(Error::Broken);
         };
-        if let Some(epoch) = epoch {
+        if let Some(epoch) = epoch.filter(|_| self.pool().tells_epochs()) {
             request.headers_mut().insert(headers::X_SESSION_EPOCH, HeaderValue::from(epoch));
         }
         let sent = pin!(link.sender.try_send_request(request));
@@ -300,8 +384,8 @@ impl Forward {
     /// A connection that broke before it carried this request. One that was used before may just have idled too long;
     /// a new one that breaks says something about the backend.
     fn tried_in_vain(&mut self, decision: &Decision, link: Option<&Link>) {
-        if link.is_some_and(|link| !link.used) && decision.tie != Tie::Bound {
-            self.tried.push(decision.backend);
+        if link.is_some_and(|link| !link.used) && !decision.tie.is_fast() {
+            self.skip.push(decision.backend);
         }
     }
 }

@@ -18,6 +18,7 @@ mod moving;
 mod outbound;
 mod request;
 mod respond;
+mod room;
 mod running;
 mod tunnel;
 mod upgrade;
@@ -30,7 +31,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use http::Request;
+use http::{Method, Request};
 use hyper::body::Incoming;
 
 use crate::affinity;
@@ -39,7 +40,6 @@ use crate::pool::Key;
 pub(crate) use body::Body;
 pub(crate) use client::{Client, Place};
 pub(crate) use core::{Core, Order};
-pub(crate) use request::host_name;
 pub(crate) use worker::Worker;
 
 use error::Error;
@@ -105,6 +105,8 @@ struct Plan {
     /// Position of the pool.
     pool: usize,
     key: Option<Key>,
+    /// A good answer ends the session: the request asks to delete what a response had issued.
+    deletes: bool,
 }
 
 /// Finds route and key. Synchronous.
@@ -124,5 +126,6 @@ fn plan(current: &Current, asked: &mut Asked, log_hash: &RandomState) -> Result<
         drop(host);
         asked.record_plan(current.name(route.pool), found);
     }
-    Ok(Plan { pool: route.pool, key })
+    let issued = key.is_some_and(|key| key.learned.is_some());
+    Ok(Plan { pool: route.pool, key, deletes: issued && asked.parts.method == Method::DELETE })
 }

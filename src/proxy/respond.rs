@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
 use hyper::body::{Body as _, Incoming};
 
+use super::Plan;
 use super::body::{Body, Stream};
 use super::running::Running;
 use super::upgrade::{self, ClientEnd};
@@ -15,7 +16,7 @@ use crate::pool::Key;
 pub(super) fn respond(
     response: Response<Incoming>,
     mut running: Running,
-    key: Option<&Key>,
+    plan: &Plan,
     asked_upgrade: Option<ClientEnd>,
 ) -> Response<Body> {
     let now = running.worker.clock.now();
@@ -24,7 +25,10 @@ pub(super) fn respond(
         record.head = Some(now);
         record.status = Some(response.status());
     }
-    let learned = learn(&running, key, response.headers(), now);
+    let learned = learn(&running, plan.key.as_ref(), response.headers(), now);
+    if let (Some(key), true) = (&plan.key, plan.deletes && response.status().is_success()) {
+        running.pool().end(key, now);
+    }
     if let (Some(record), true) = (&mut running.record, learned) {
         record.affinity = Some("learned");
     }

@@ -3,16 +3,17 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::Worker;
 use super::worker::Current;
 use crate::backend::{Backend, Counters};
 use crate::clock::Now;
-use crate::pool::{Lease, Pool};
+use crate::pool::{Key, Lease, Pool};
 use crate::telemetry::Record;
 use crate::transport::Link;
-use crate::transport::exchange::{Membership, Phase, Tag};
+use crate::transport::exchange::{Home, Membership, Phase, Tag};
 
 /// Held from the moment a request has a backend until its response body or tunnel has ended, or was dropped.
 /// Then the backend's counters, the session's lease and the access log are settled.
@@ -27,6 +28,8 @@ pub(super) struct Running {
     pool: usize,
     backend: u32,
     lease: Option<Lease>,
+    /// Its place among those that the backend may have at one time.
+    _slot: Option<OwnedSemaphorePermit>,
     /// When something of the response last came.
     pub(super) seen: Now,
 }
@@ -40,6 +43,10 @@ pub(super) struct Begun {
     pub(super) backend: u32,
     /// The hold on the session key.
     pub(super) lease: Option<Lease>,
+    /// Its place among those that the backend may have at one time.
+    pub(super) slot: Option<OwnedSemaphorePermit>,
+    /// The session key, if there is one.
+    pub(super) key: Option<Key>,
     /// The connection to the backend.
     pub(super) link: Link,
     /// What will be written to the access log.
@@ -53,16 +60,37 @@ impl Running {
         worker: Rc<Worker>,
         current: Rc<Current>,
         membership: Rc<Membership>,
-        Begun { pool, backend, lease, link, record, now }: Begun,
+        Begun { pool, backend, lease, slot, key, link, record, now }: Begun,
     ) -> Self {
         if let Some(lease) = lease {
             membership.set_key(Tag { key: lease.key.0, epoch: lease.epoch });
         }
-        let this =
-            Self { worker, current, membership, record, link: Some(link), pool, backend, lease, seen: now };
-        this.counters().requests.up();
-        this.counters().in_flight.up();
+        let this = Self {
+            worker,
+            current,
+            membership,
+            record,
+            link: Some(link),
+            pool,
+            backend,
+            lease,
+            _slot: slot,
+            seen: now,
+        };
+        let placement = lease.map(|lease| lease.placement).or(key.map(|key| key.placement));
+        let moment = placement.unwrap_or_else(|| this.worker.draw.next());
+        this.membership.set_home(Home { backend: this.backend().state.id, moment });
+        this.count(key.is_none());
         this
+    }
+
+    fn count(&self, keyless: bool) {
+        let counters = self.counters();
+        counters.requests.up();
+        counters.in_flight.up();
+        if keyless && self.pool().is_sticky() {
+            counters.keyless.up();
+        }
     }
 
     pub(super) fn pool(&self) -> &Pool {

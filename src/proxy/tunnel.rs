@@ -27,7 +27,7 @@ const OPENING: Duration = Duration::from_secs(10);
 const LINGER: Duration = Duration::from_secs(10);
 /// For a frame under way to end before a Close is sent.
 const FRAME: Duration = Duration::from_millis(500);
-/// For the client to answer a Close.
+/// For the client to answer a Close, and to end.
 const ECHO: Duration = Duration::from_secs(1);
 
 /// Two connections that are one.
@@ -46,6 +46,8 @@ struct Flow {
     pending: Vec<u8>,
     written: usize,
     frames: Frames,
+    /// What was read beyond the frame at which the direction stopped, and is not passed on.
+    beyond: Frames,
     passed: u64,
     /// The sending side has ended; true also once that was passed on.
     ended: bool,
@@ -81,7 +83,12 @@ pub(super) async fn run(client: ClientEnd, backend: OnUpgrade, mut running: Runn
         End::Idle => Some("the tunnel idled too long".to_owned()),
         End::Broken(error) => Some(format!("the tunnel broke: {error}")),
         // Boxed: its timers would count in the size of every idle tunnel.
-        End::Called(call) => Some(Box::pin(close(&mut tunnel, call, &mut running, worker)).await.to_owned()),
+        End::Called(call) => {
+            let closed = Box::pin(close(&mut tunnel, call, &mut running, worker)).await;
+            let counters = running.counters();
+            if closed.gracefully { &counters.closed } else { &counters.dropped }.up();
+            Some(closed.said.to_owned())
+        }
     };
     running.counters().tunnels.down();
     if let Some(record) = &mut running.record {
@@ -179,7 +186,9 @@ impl Flow {
     /// stopping: whoever sent it is told that the connection closes.
     fn pass(&mut self, bytes: &[u8], to: &TcpStream) -> io::Result<()> {
         let bytes = if self.stopping {
-            &bytes[..self.frames.pass_to_boundary(bytes)]
+            let (under_way, beyond) = bytes.split_at(self.frames.pass_to_boundary(bytes));
+            self.beyond.pass(beyond);
+            under_way
         } else {
             self.frames.pass(bytes);
             bytes
@@ -210,13 +219,26 @@ impl Flow {
     }
 }
 
-/// Closes both sides between two frames; the backend's socket first, and with it the hold on the session key. Returns
-/// what to say of it.
-async fn close(tunnel: &mut Tunnel, call: Call, running: &mut Running, worker: &Worker) -> &'static str {
+/// How a tunnel was closed by the proxy.
+struct Closed {
+    /// With a closing handshake that the client took part in.
+    gracefully: bool,
+    /// For the access log.
+    said: &'static str,
+}
+
+impl Closed {
+    const fn by_force(said: &'static str) -> Self {
+        Self { gracefully: false, said }
+    }
+}
+
+/// Closes both sides between two frames; the backend's socket first, and with it the hold on the session key.
+async fn close(tunnel: &mut Tunnel, call: Call, running: &mut Running, worker: &Worker) -> Closed {
     let (code, reason, said) = match call {
         Call::Moved => (1012, "the session moves to another backend", "closed with 1012"),
         Call::Stopping => (1001, "the proxy stops", "closed with 1001"),
-        Call::Overdue | Call::Drop => return "dropped",
+        Call::Overdue | Call::Drop => return Closed::by_force("dropped"),
     };
     tunnel.up.stopping = true;
     tunnel.down.stopping = true;
@@ -230,24 +252,34 @@ async fn close(tunnel: &mut Tunnel, call: Call, running: &mut Running, worker: &
     let _ = SockRef::from(&tunnel.backend).shutdown(Shutdown::Both);
     running.release();
     if !matches!(quiet, Ok(Ok(()))) || tunnel.down.ended {
-        return "dropped within a frame";
+        return Closed::by_force("dropped within a frame");
     }
     if !tunnel.down.frames.is_closed() && tunnel.client.try_write(&close_to_client(code, reason)).is_err() {
-        return "dropped with data unsent";
+        return Closed::by_force("dropped with data unsent");
     }
-    let _ = timeout(ECHO, echo(tunnel, worker)).await;
-    said
+    let answered = timeout(ECHO, handshake(tunnel, worker)).await.unwrap_or(false);
+    let _ = SockRef::from(&tunnel.client).shutdown(Shutdown::Write);
+    if !answered {
+        return Closed::by_force("dropped: the client did not answer the Close");
+    }
+    Closed { gracefully: true, said }
 }
 
-/// Waits for the client to end, which it does after its own Close.
-async fn echo(tunnel: &mut Tunnel, worker: &Worker) {
-    let _ = SockRef::from(&tunnel.client).shutdown(Shutdown::Write);
-    while tunnel.client.readable().await.is_ok() {
-        match tunnel.client.try_read(&mut worker.scratch.borrow_mut()) {
-            Ok(0) => return,
-            Ok(_) => {}
+/// Waits for the client's Close, after which the side that serves ends the connection (RFC 6455 §7.1.1). A client that
+/// ends it itself has heard enough.
+async fn handshake(tunnel: &mut Tunnel, worker: &Worker) -> bool {
+    let Tunnel { client, up, .. } = tunnel;
+    while !up.frames.is_closed() && !(up.beyond.is_closed() && up.beyond.at_boundary()) {
+        if client.readable().await.is_err() {
+            return false;
+        }
+        let scratch = &mut worker.scratch.borrow_mut();
+        match client.try_read(scratch) {
+            Ok(0) => return true,
+            Ok(n) => up.beyond.pass(&scratch[..n]),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return,
+            Err(_) => return false,
         }
     }
+    true
 }

@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ahash::AHashMap;
 use tokio::sync::Notify;
@@ -13,10 +14,11 @@ use super::{Core, Order};
 use crate::backend::Counters;
 use crate::balance::Draw;
 use crate::clock::{Clock, Now};
-use crate::pool::{Choice, Decision, Key, Pool, View};
+use crate::pool::{Choice, Decision, Key, Leaver, Pool, Refusal, View};
 use crate::snapshot::Snapshot;
 use crate::transport::Links;
-use crate::transport::exchange::Exchanges;
+use crate::transport::exchange::{Exchanges, Phase};
+use crate::watch::Call;
 
 /// A worker's state. Lives on one thread; nothing in it is shared with another but [`Core`].
 #[derive(Debug)]
@@ -53,6 +55,8 @@ pub(crate) struct Current {
 
 type AtHand = RefCell<Option<(SocketAddr, Rc<Links>)>>;
 
+/// After the deadline of a backend that leaves, for what was told to end.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// What a tunnel reads at most at one time.
 const SCRATCH: usize = 64 * 1024;
 
@@ -129,10 +133,36 @@ impl Worker {
         let now = self.clock.now();
         self.swept.set(now);
         self.exchanges.sweep(now);
+        self.close_what_leaves(now);
         self.links.borrow_mut().retain(|_, links| {
             links.expire(now);
             // Those of a former address are at nobody's hand any more.
             Rc::strong_count(links) > 1 || !links.is_empty()
+        });
+    }
+
+    /// Ends what is with backends that leave: tunnels at the moment of their session, all else at the deadline.
+    fn close_what_leaves(&self, now: Now) {
+        let current = self.current();
+        let leaving: Vec<Leaver> = (0..current.snapshot.pools.len())
+            .flat_map(|pool| current.view(pool).leaving().to_vec())
+            .collect();
+        if leaving.is_empty() {
+            return;
+        }
+        self.exchanges.each(|slot| {
+            let Some(home) = slot.data.home() else { return };
+            let Some(Leaver { leave, .. }) = leaving.iter().find(|leaver| leaver.id == home.backend) else {
+                return;
+            };
+            let due = match slot.data.phase() {
+                Phase::Tunnel => leave.is_over_for(home.moment, now),
+                _ => leave.is_over(now),
+            };
+            if due {
+                let patience_is_over = leave.deadline.after(PATIENCE) <= now;
+                slot.call(if patience_is_over { Call::Drop } else { Call::Moved });
+            }
         });
     }
 
@@ -184,13 +214,13 @@ impl Current {
     }
 
     /// Decides where a request goes, as this worker sees the fleet.
-    pub(super) fn decide(&self, ask: &AskPool<'_>, view: &View) -> Option<Decision> {
+    pub(super) fn decide(&self, ask: &AskPool<'_>, view: &View) -> Result<Decision, Refusal> {
         let pool = self.pool(ask.pool);
         let load = |backend: u32| {
             let counters: &Counters = pool.backends[backend as usize].state.counters(ask.worker);
             counters.in_flight.get()
         };
-        pool.decide(view, ask.key, &Choice { tried: ask.tried, load: &load, now: ask.now })
+        pool.decide(view, ask.key, &Choice { skip: ask.skip, load: &load, now: ask.now })
     }
 }
 
@@ -200,6 +230,6 @@ pub(super) struct AskPool<'a> {
     pub(super) pool: usize,
     pub(super) worker: usize,
     pub(super) key: Option<&'a Key>,
-    pub(super) tried: &'a [u32],
+    pub(super) skip: &'a [u32],
     pub(super) now: Now,
 }

@@ -1,31 +1,41 @@
 //! The control thread, and the handle by which others look at a running proxy and change it.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderMap, Uri, header};
 use serde::Serialize;
 use tokio::sync::mpsc;
-use tokio::time::interval;
+use tokio::time::{Instant, interval, sleep_until};
 
+use super::status::{BackendStatus, PoolStatus, Status};
 use crate::affinity::{Facts, SessionKey, session_key};
-use crate::backend::{Backend, Health, State};
-use crate::config::Config;
+use crate::backend::Backend;
+use crate::config::{self, Config, Errors, Wanted};
+use crate::headers::host_name;
 use crate::health::Monitor;
-use crate::pool::{Affinity, Choice, Decision, Pool, Reason, View};
-use crate::proxy::{Core, host_name};
+use crate::pool::{self, Affinity, Choice, Decision, Keeper, Pool, Reason, View};
+use crate::proxy::{Core, Order};
 use crate::snapshot::Snapshot;
+use crate::watch::Call;
 
 /// Snapshots that may wait for the control thread to follow them.
 pub(super) const COMMANDS: usize = 16;
 /// Places of each shard of a session table looked at each second.
 const SWEEP_BUDGET: usize = 4096;
 
+/// How often one who waits for a backend to be empty looks.
+const LOOK: Duration = Duration::from_millis(100);
+/// After the deadline of a removed backend, for its exchanges to end before it is forgotten.
+const FORGET: Duration = Duration::from_secs(5);
+
 /// What the control thread is given.
 #[derive(Debug)]
 pub(super) struct Task {
     pub(super) core: Arc<Core>,
+    pub(super) control: Control,
     pub(super) to_apply: mpsc::Receiver<Arc<Snapshot>>,
     /// Closed when the last worker has ended.
     pub(super) ended: mpsc::Receiver<()>,
@@ -41,8 +51,37 @@ pub(super) async fn run(mut task: Task, monitor: Monitor) {
         tokio::select! {
             _ = task.ended.recv() => return,
             Some(snapshot) = task.to_apply.recv() => health.follow(snapshot).await,
-            _ = seconds.tick() => sweep(&task.core),
+            _ = seconds.tick() => {
+                sweep(&task.core);
+                task.control.tidy();
+            }
         }
+    }
+}
+
+/// The answer to whether a backend is empty.
+#[derive(Debug, Clone, Serialize)]
+pub struct Drained {
+    /// Nothing is left of it.
+    pub done: bool,
+    /// Its state.
+    #[serde(flatten)]
+    pub status: BackendStatus,
+}
+
+/// Says what of a new configuration counts only after the next start.
+fn warn_of_what_waits(before: &Config, now: &Config) {
+    let told = |config: &Config| {
+        let Config { server, admin, log, listeners, .. } = config;
+        [
+            ("listener", format!("{listeners:?}")),
+            ("admin", format!("{admin:?}")),
+            ("log", format!("{log:?}")),
+            ("server.workers", server.workers.to_string()),
+        ]
+    };
+    for ((what, _), _) in told(before).iter().zip(told(now)).filter(|(before, now)| *before != now) {
+        tracing::warn!(what, "changed in the file; takes effect at the next start");
     }
 }
 
@@ -59,7 +98,10 @@ pub struct Control {
     core: Arc<Core>,
     applied: mpsc::Sender<Arc<Snapshot>>,
     workers: usize,
-    applying: Arc<Mutex<()>>,
+    /// The configuration in force, held while another is put there.
+    current: Arc<Mutex<Config>>,
+    /// The file it came from, if it came from one.
+    source: Option<Arc<Path>>,
 }
 
 /// Why a configuration was not put in force.
@@ -70,45 +112,43 @@ pub enum ApplyError {
     Busy,
 }
 
-/// The state of all pools.
-#[derive(Debug, Clone, Serialize)]
-pub struct Status {
-    /// In the order of the configuration.
-    pub pools: Vec<PoolStatus>,
+/// Why a file was not read again.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The proxy was not started from a file.
+    #[error("the configuration did not come from a file")]
+    NoFile,
+    /// The file is wrong; nothing has changed.
+    #[error("{0}")]
+    Invalid(#[from] Errors),
+    /// It was not put in force.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
 }
 
-/// The state of one pool.
-#[derive(Debug, Clone, Serialize)]
-pub struct PoolStatus {
-    /// Its name.
-    pub name: String,
-    /// How it keeps keys: `none`, `hash` or `table`.
-    pub mode: &'static str,
-    /// Its backends, in the order of the configuration.
-    pub backends: Vec<BackendStatus>,
+/// There is no such pool or backend.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unknown {
+    /// No pool has this name.
+    #[error("there is no pool {0:?}")]
+    Pool(String),
+    /// The pool has no such backend.
+    #[error("pool {0:?} has no backend {1:?}")]
+    Backend(String, String),
+    /// The pool keeps no sessions that could be looked up.
+    #[error("pool {0:?} has no session table")]
+    Table(String),
 }
 
-/// The state of one backend.
-#[derive(Debug, Clone, Serialize)]
-pub struct BackendStatus {
-    /// Its name.
-    pub name: String,
-    /// Its address as configured.
-    pub address: String,
-    /// Its weight.
-    pub weight: u32,
-    /// Its observed health.
-    pub health: Health,
-    /// Sessions bound to it; 0 without a session table.
-    pub sessions: u64,
-    /// Open tunnels.
-    pub connections: u64,
-    /// Requests whose response has not ended, tunnels included.
-    pub in_flight: u64,
-    /// Requests sent to it.
-    pub requests_total: u64,
-    /// Failed connects and exchanges.
-    pub failures_total: u64,
+/// One session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Session {
+    /// The backend it is bound to; none if that is gone, and the next request moves the session.
+    pub backend: Option<String>,
+    /// Grows with each owner.
+    pub epoch: u64,
+    /// Requests and tunnels that are live now.
+    pub live: u32,
 }
 
 /// Where a request would go now, and why.
@@ -129,8 +169,14 @@ pub struct Explanation {
 }
 
 impl Control {
-    pub(super) fn new(core: Arc<Core>, applied: mpsc::Sender<Arc<Snapshot>>, workers: usize) -> Self {
-        Self { core, applied, workers, applying: Arc::default() }
+    pub(super) fn new(core: Arc<Core>, applied: mpsc::Sender<Arc<Snapshot>>, config: &Config) -> Self {
+        let current = Arc::new(Mutex::new(config.clone()));
+        Self { core, applied, workers: config.server.workers.get(), current, source: None }
+    }
+
+    /// The same, able to read its configuration again.
+    pub(super) fn read_from(&mut self, path: &Path) {
+        self.source = Some(path.into());
     }
 
     /// Puts the pools, routes and limits of `config` in force; pools and backends of the same name keep their state.
@@ -139,17 +185,178 @@ impl Control {
     /// # Errors
     /// Too many configurations at one time; then nothing has changed.
     pub fn apply(&self, config: &Config) -> Result<(), ApplyError> {
-        let _one_at_a_time = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current();
+        self.put_in_force(config)?;
+        warn_of_what_waits(&current, config);
+        *current = config.clone();
+        Ok(())
+    }
+
+    /// Reads the file again that the configuration came from, and puts it in force. What is wrong with it is logged.
+    ///
+    /// # Errors
+    /// The file is wrong, and then nothing has changed; or there is none.
+    pub fn reload(&self) -> Result<(), ReloadError> {
+        let path = self.source.as_deref().ok_or(ReloadError::NoFile)?;
+        let config = Config::load(path).inspect_err(|errors| {
+            for problem in errors.problems() {
+                tracing::error!(file = errors.origin(), "not reloaded:{problem}");
+            }
+        })?;
+        self.apply(&config)?;
+        tracing::info!(file = %path.display(), "reloaded");
+        Ok(())
+    }
+
+    fn put_in_force(&self, config: &Config) -> Result<(), ApplyError> {
         let permit = self.applied.try_reserve().map_err(|_| ApplyError::Busy)?;
-        let snapshot = Arc::new(Snapshot::build(config, Some(&self.core.snapshot()), self.workers));
+        let (before, now) = (self.core.snapshot(), self.core.clock.now());
+        let snapshot = Arc::new(Snapshot::build(config, Some(&before), self.workers, now));
         self.core.replace(snapshot.clone());
+        snapshot.pools.iter().for_each(|pool| pool.shared.changed());
         permit.send(snapshot);
         Ok(())
     }
 
+    /// Lets go of what has left: ends the bindings of backends whose time is over, and forgets removed ones of which
+    /// nothing is left. Meant to be called each second.
+    pub(super) fn tidy(&self) {
+        let (snapshot, now) = (self.core.snapshot(), self.core.clock.now());
+        let mut forgettable = false;
+        for pool in &snapshot.pools {
+            for backend in &pool.backends {
+                let Some(leave) = backend.state.leave() else { continue };
+                pool.end_if_over(backend, now);
+                let left = pool::is_empty(backend, pool.table().map(|table| &**table), now);
+                let patience = leave.deadline.after(FORGET) <= now;
+                forgettable |= backend.state.is_removed() && (left || patience);
+            }
+        }
+        if forgettable {
+            let current = self.current();
+            // Too busy now: the next second will do.
+            let _ = self.put_in_force(&current);
+        }
+    }
+
+    fn current(&self) -> MutexGuard<'_, Config> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The state of all pools and backends.
     pub fn status(&self) -> Status {
-        Status { pools: self.core.snapshot().pools.iter().map(|pool| pool_status(pool)).collect() }
+        let now = self.core.clock.now();
+        Status { pools: self.core.snapshot().pools.iter().map(|pool| PoolStatus::of(pool, now)).collect() }
+    }
+
+    /// The state of one pool.
+    ///
+    /// # Errors
+    /// There is no such pool.
+    pub fn pool_status(&self, pool: &str) -> Result<PoolStatus, Unknown> {
+        self.pool(pool).map(|pool| PoolStatus::of(&pool, self.core.clock.now()))
+    }
+
+    /// The state of one backend.
+    ///
+    /// # Errors
+    /// There is no such pool or backend.
+    pub fn backend_status(&self, pool: &str, backend: &str) -> Result<BackendStatus, Unknown> {
+        let (pool, backend) = self.backend(pool, backend)?;
+        Ok(BackendStatus::of(&pool, &backend, self.core.clock.now()))
+    }
+
+    /// Pools without a backend that could take new work.
+    pub fn unready(&self) -> Vec<String> {
+        let snapshot = self.core.snapshot();
+        let without = snapshot.pools.iter().filter(|pool| View::new(pool, 0).candidates().is_empty());
+        without.map(|pool| pool.name.to_string()).collect()
+    }
+
+    /// Says what is wanted of a backend. A drain takes `timeout`, or as long as the pool's configuration says; the word
+    /// of the file counts again when it changes there.
+    ///
+    /// # Errors
+    /// There is no such pool or backend.
+    pub fn set_state(
+        &self,
+        pool: &str,
+        backend: &str,
+        wanted: Wanted,
+        timeout: Option<Duration>,
+    ) -> Result<BackendStatus, Unknown> {
+        let (pool, backend) = self.backend(pool, backend)?;
+        let now = self.core.clock.now();
+        let timeout = timeout.unwrap_or(pool.drain.timeout);
+        let drain = config::Drain { timeout, spread: pool.drain.spread.min(timeout) };
+        backend.state.wish(|wishes| wishes.order(wanted, drain, now));
+        pool.shared.changed();
+        tracing::info!(pool = %pool.name, backend = %backend.name, state = wanted.as_str(), ?timeout, "backend state");
+        Ok(BackendStatus::of(&pool, &backend, now))
+    }
+
+    /// Waits until nothing is left of a backend, at most so long; returns its state then.
+    ///
+    /// # Errors
+    /// There is no such pool or backend.
+    pub async fn drained(&self, pool: &str, backend: &str, wait: Duration) -> Result<Drained, Unknown> {
+        let end = Instant::now() + wait;
+        loop {
+            let (in_pool, found) = self.backend(pool, backend)?;
+            let now = self.core.clock.now();
+            let done = pool::is_empty(&found, in_pool.table().map(|table| &**table), now);
+            if done || Instant::now() >= end {
+                return Ok(Drained { done, status: BackendStatus::of(&in_pool, &found, now) });
+            }
+            sleep_until((Instant::now() + LOOK).min(end)).await;
+        }
+    }
+
+    /// The session of a key.
+    ///
+    /// # Errors
+    /// There is no such pool, or it keeps no sessions.
+    pub fn session(&self, pool: &str, key: &[u8]) -> Result<Option<Session>, Unknown> {
+        let pool = self.pool(pool)?;
+        let (key, now) = (pool.hash_key(key), self.core.clock.now());
+        let table = pool.table().ok_or_else(|| Unknown::Table(pool.name.to_string()))?;
+        Ok(table.peek(key.fingerprint, now).map(|binding| {
+            let keeper = View::new(&pool, 0).keeper(&binding, now);
+            let (Keeper::Here(backend) | Keeper::Down { backend, .. }) = keeper else {
+                return Session { backend: None, epoch: binding.epoch, live: binding.live };
+            };
+            let backend = pool.backends.get(backend as usize).map(|backend| backend.name.to_string());
+            Session { backend, epoch: binding.epoch, live: binding.live }
+        }))
+    }
+
+    /// Ends the session of a key: what is live of it is told to end, and then its key is unknown. Returns whether there
+    /// was one.
+    ///
+    /// # Errors
+    /// There is no such pool, or it keeps no sessions.
+    pub async fn end_session(&self, pool: &str, key: &[u8]) -> Result<bool, Unknown> {
+        let pool = self.pool(pool)?;
+        let (key, now) = (pool.hash_key(key), self.core.clock.now());
+        let table = pool.table().ok_or_else(|| Unknown::Table(pool.name.to_string()))?;
+        let Some(binding) = table.peek(key.fingerprint, now) else { return Ok(false) };
+        table.end(key.fingerprint, now);
+        let (key, epoch) = (key.fingerprint.0, binding.epoch);
+        self.core.order(Order::GiveUp { key, epoch, call: Call::Moved }).await;
+        Ok(true)
+    }
+
+    fn pool(&self, name: &str) -> Result<Arc<Pool>, Unknown> {
+        let snapshot = self.core.snapshot();
+        let found = snapshot.pools.iter().find(|pool| *pool.name == *name);
+        found.cloned().ok_or_else(|| Unknown::Pool(name.to_owned()))
+    }
+
+    fn backend(&self, pool: &str, name: &str) -> Result<(Arc<Pool>, Arc<Backend>), Unknown> {
+        let pool = self.pool(pool)?;
+        let found = pool.backends.iter().find(|backend| *backend.name == *name).cloned();
+        let found = found.ok_or_else(|| Unknown::Backend(pool.name.to_string(), name.to_owned()))?;
+        Ok((pool, found))
     }
 
     /// Where a request would go now, and why. Asks the same question as traffic, and changes nothing.
@@ -166,8 +373,8 @@ impl Control {
         let key = session_key(sources, &Facts { host, uri, headers, client_ip });
         let view = View::new(pool, 0);
         let load = |backend: u32| pool.backends[backend as usize].state.sum(|counters| &counters.in_flight);
-        let choice = Choice { tried: &[], load: &load, now: self.core.clock.now() };
-        let decision = pool.decide(&view, key.as_ref().map(|key| pool.key(key)).as_ref(), &choice);
+        let choice = Choice { skip: &[], load: &load, now: self.core.clock.now() };
+        let decision = pool.decide(&view, key.as_ref().map(|key| pool.key(key)).as_ref(), &choice).ok();
         Explanation::new(route.path.clone(), pool, key.as_ref(), decision)
     }
 }
@@ -217,32 +424,5 @@ fn detail(pool: &Pool, source: Option<&str>, chosen: Option<(Decision, &Arc<Back
             format!("Pool {} is not sticky; its backends take turns.", pool.name)
         }
         (Reason::Balanced, _) => "The request has no session key; the backends take turns.".into(),
-    }
-}
-
-fn pool_status(pool: &Pool) -> PoolStatus {
-    PoolStatus {
-        name: pool.name.to_string(),
-        mode: match pool.affinity {
-            Affinity::None => "none",
-            Affinity::Hash { .. } => "hash",
-            Affinity::Table { .. } => "table",
-        },
-        backends: pool.backends.iter().map(|backend| backend_status(pool, backend)).collect(),
-    }
-}
-
-fn backend_status(pool: &Pool, backend: &Backend) -> BackendStatus {
-    let state: &State = &backend.state;
-    BackendStatus {
-        name: backend.name.to_string(),
-        address: backend.address.to_string(),
-        weight: backend.weight,
-        health: state.health(),
-        sessions: pool.table().map_or(0, |table| table.sessions(state.owner())),
-        connections: state.sum(|counters| &counters.tunnels),
-        in_flight: state.sum(|counters| &counters.in_flight),
-        requests_total: state.sum(|counters| &counters.requests),
-        failures_total: state.sum(|counters| &counters.failures),
     }
 }

@@ -4,11 +4,13 @@
 mod connection;
 mod control;
 mod socket;
+mod status;
 mod stop;
 mod worker;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -21,7 +23,8 @@ use crate::health;
 use crate::proxy::Core;
 use crate::snapshot::Snapshot;
 
-pub use control::{ApplyError, BackendStatus, Control, Explanation, PoolStatus, Status};
+pub use control::{ApplyError, Control, Drained, Explanation, ReloadError, Session, Unknown};
+pub use status::{BackendStatus, DrainStatus, PoolStatus, Status};
 pub use stop::{Stop, Stopper};
 
 /// A running proxy. It owns its threads; [`Server::wait`] joins them.
@@ -63,6 +66,16 @@ impl StartError {
 const ORDERS: usize = 1024;
 
 impl Server {
+    /// The same as [`Self::start`], able to read the configuration again from the file that it came from.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_from(path: &Path, config: &Config) -> Result<Self, StartError> {
+        let mut this = Self::start(config)?;
+        this.control.read_from(path);
+        Ok(this)
+    }
+
     /// Binds the listeners and starts the threads. Returns at once; connections are accepted as soon as every backend
     /// was checked once, which takes one check's time-out at most, and the look-up of its name where it has one.
     ///
@@ -73,15 +86,16 @@ impl Server {
         let connections = socket::raise_file_limit(config.limits.connections);
         let (sockets, addresses) = socket::bind_all(&config.listeners, workers)?;
         let (orders, heard): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::channel(ORDERS)).unzip();
-        let (monitor, reporter, settled) = health::monitor();
-        let snapshot = Arc::new(Snapshot::build(config, None, workers));
-        let core = Arc::new(Core::new(snapshot, Clock::start(), reporter, orders.into()));
+        let clock = Clock::start();
+        let (monitor, reporter, settled) = health::monitor(clock);
+        let snapshot = Arc::new(Snapshot::build(config, None, workers, clock.now()));
+        let core = Arc::new(Core::new(snapshot, clock, reporter, orders.into()));
         let (stopper, stopping) = stop::channel();
         let (applied, to_apply) = mpsc::channel(control::COMMANDS);
-        let control = Control::new(core.clone(), applied, workers);
-        let mut this = Self { addresses, control, stopper, threads: Vec::new() };
+        let control = Control::new(core.clone(), applied, config);
+        let mut this = Self { addresses, control: control.clone(), stopper, threads: Vec::new() };
         let (alive, ended) = mpsc::channel(1);
-        let task = control::Task { core: core.clone(), to_apply, ended };
+        let task = control::Task { core: core.clone(), control, to_apply, ended };
         this.spawn("control", move |runtime| runtime.block_on(control::run(task, monitor)))?;
         for (index, (sockets, orders)) in sockets.into_iter().zip(heard).enumerate() {
             let duty = worker::Duty {

@@ -60,8 +60,7 @@ impl Schedule {
 
     /// Whether the time has come for tunnels of this key: all of a key go together, keys one after the other.
     pub(super) fn is_due(&self, key: u64, elapsed: Duration) -> bool {
-        let share = (stable_hash::mix(key) >> 40) as f64 / f64::from(1 << 24);
-        elapsed >= self.begin + self.window.mul_f64(share)
+        elapsed >= self.begin + self.window.mul_f64(stable_hash::share(key))
     }
 }
 

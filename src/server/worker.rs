@@ -155,9 +155,10 @@ async fn finish(station: &Station, duty: &mut Duty) {
 }
 
 fn close_due_tunnels(station: &Station, schedule: &Schedule, elapsed: Duration) {
-    station.worker.exchanges.each(|exchange, phase, tag| {
-        if phase == Phase::Tunnel && schedule.is_due(tag.map_or(0, |tag| tag.key), elapsed) {
-            exchange.call(Call::Stopping);
+    station.worker.exchanges.each(|slot| {
+        let key = slot.data.key().map_or(0, |tag| tag.key);
+        if slot.data.phase() == Phase::Tunnel && schedule.is_due(key, elapsed) {
+            slot.call(Call::Stopping);
         }
     });
 }

@@ -30,6 +30,7 @@ pub enum Phase {
 pub struct Exchange {
     phase: Cell<Phase>,
     key: Cell<Option<Tag>>,
+    home: Cell<Option<Home>>,
     fault: Cell<Option<Fault>>,
     held_back: Cell<bool>,
     /// Octets of the request body so far.
@@ -52,6 +53,15 @@ pub struct Tag {
     pub key: u64,
     /// The epoch it was taken under.
     pub epoch: u64,
+}
+
+/// The backend an exchange is with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Home {
+    /// Its id, unique in the process.
+    pub backend: u64,
+    /// The hash that says when the exchange has to end should the backend leave.
+    pub moment: u64,
 }
 
 /// All exchanges of one worker.
@@ -80,6 +90,7 @@ impl Exchanges {
         let exchange = Exchange {
             phase: Cell::new(Phase::Head),
             key: Cell::new(None),
+            home: Cell::new(None),
             fault: Cell::new(None),
             held_back: Cell::new(false),
             received: Cell::new(0),
@@ -103,9 +114,9 @@ impl Exchanges {
         }
     }
 
-    /// Visits every exchange with what it waits for and its key.
-    pub fn each(&self, mut visit: impl FnMut(&Slot<Exchange>, Phase, Option<Tag>)) {
-        self.watch.each(|slot| visit(slot, slot.data.phase.get(), slot.data.key.get()));
+    /// Visits every exchange.
+    pub fn each(&self, visit: impl FnMut(&Slot<Exchange>)) {
+        self.watch.each(visit);
     }
 
     /// How many there are.
@@ -116,6 +127,23 @@ impl Exchanges {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.watch.is_empty()
+    }
+}
+
+impl Exchange {
+    /// What is waited for.
+    pub fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    /// The session key, if there is one.
+    pub fn key(&self) -> Option<Tag> {
+        self.key.get()
+    }
+
+    /// The backend, once there is one.
+    pub fn home(&self) -> Option<Home> {
+        self.home.get()
     }
 }
 
@@ -168,6 +196,11 @@ impl Membership {
         self.forget_key();
         self.ticket.with(|slot| slot.data.key.set(Some(tag)));
         self.all.by_key.borrow_mut().insert_unique(tag.key, (tag.key, self.ticket.id()), |place| place.0);
+    }
+
+    /// Notes which backend the exchange is with.
+    pub fn set_home(&self, home: Home) {
+        self.ticket.with(|slot| slot.data.home.set(Some(home)));
     }
 
     fn forget_key(&self) {

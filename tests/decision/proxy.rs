@@ -32,12 +32,12 @@ pub(crate) struct Visit {
 
 impl Proxy {
     pub(crate) fn new(settings: &str, fleet: Fleet<'_>) -> Self {
-        let snapshot = Snapshot::build(&config(settings, fleet), None, 1);
+        let snapshot = Snapshot::build(&config(settings, fleet), None, 1, Now(0));
         Self { settings: settings.into(), snapshot, now: Now(1_800_000_000_000_000) }
     }
 
     pub(crate) fn reload(&mut self, fleet: Fleet<'_>) {
-        self.snapshot = Snapshot::build(&config(&self.settings, fleet), Some(&self.snapshot), 1);
+        self.snapshot = Snapshot::build(&config(&self.settings, fleet), Some(&self.snapshot), 1, self.now);
     }
 
     pub(crate) fn pool(&self) -> &Pool {
@@ -57,7 +57,7 @@ impl Proxy {
     }
 
     pub(crate) fn set(&self, backend: &str, health: Health) {
-        self.pool().backends[self.position(backend) as usize].state.set_health(health);
+        self.pool().backends[self.position(backend) as usize].state.set_health(health, self.now);
     }
 
     pub(crate) fn name(&self, backend: u32) -> String {
@@ -67,8 +67,8 @@ impl Proxy {
     pub(crate) fn decide_among(&self, key: Option<&str>, tried: &[&str]) -> Option<Decision> {
         let key = key.map(|key| self.key(key));
         let tried: Vec<u32> = tried.iter().map(|backend| self.position(backend)).collect();
-        let choice = Choice { tried: &tried, load: &|_| 0, now: self.now };
-        self.pool().decide(&self.view(), key.as_ref(), &choice)
+        let choice = Choice { skip: &tried, load: &|_| 0, now: self.now };
+        self.pool().decide(&self.view(), key.as_ref(), &choice).ok()
     }
 
     pub(crate) fn decide(&self, key: &str) -> Option<Decision> {

@@ -52,7 +52,11 @@ fn what_is_forgotten_gives_its_memory_back() {
 fn a_smaller_capacity_moves_nothing_and_is_reached_as_sessions_begin() {
     let table = table(2_000);
     learn_all(&table, 0..1_000, START);
-    table.configure(Settings { capacity: 500, idle_timeout: seconds(IDLE_SECS.into()) });
+    table.configure(Settings {
+        capacity: 500,
+        idle_timeout: seconds(IDLE_SECS.into()),
+        max_lifetime: seconds(0),
+    });
     assert_eq!(table.len(), 1_000);
     learn_all(&table, 1_000..1_100, START);
     assert!(table.len() < 1_000, "{} after 100 new ones", table.len());

@@ -182,7 +182,8 @@ impl World {
 
     fn learn(&mut self, key: u64, owner: u32, gone: u32) {
         let placement = key << 32 | u64::from(self.now.secs());
-        let lesson = self.table.learn(fingerprint(key), placement, owner, self.now, |owner| owner == gone);
+        let lesson =
+            self.table.learn(fingerprint(key), placement, owner, self.now, |held| held.owner == gone);
         let expected = self.reference.learn(key, placement, owner, self.now, gone);
         self.answers.insert(expected);
         match (lesson, expected) {

@@ -107,13 +107,13 @@ fn a_changed_time_out_holds_for_the_sessions_there_are() {
     table.release(fingerprint(1), epoch, START);
     let late = START.after(seconds(10));
     assert!(table.peek(fingerprint(1), late).is_some());
-    table.configure(Settings { capacity: 10, idle_timeout: seconds(5) });
+    table.configure(Settings { capacity: 10, idle_timeout: seconds(5), max_lifetime: seconds(0) });
     assert_eq!(table.peek(fingerprint(1), late), None);
 }
 
 #[test]
 fn keys_are_hashed_with_the_seed_of_their_table() {
-    let settings = Settings { capacity: 1, idle_timeout: seconds(1) };
+    let settings = Settings { capacity: 1, idle_timeout: seconds(1), max_lifetime: seconds(0) };
     let of = |seed| SessionTable::new(settings, seed).fingerprint(b"room-1");
     assert_eq!(of(1), of(1));
     assert_ne!(of(1), of(2), "a client must not know which keys meet");

@@ -62,7 +62,7 @@ impl House {
         };
         match claim {
             Claim::Held(binding) => Some(binding),
-            Claim::Changed | Claim::Moving(_) | Claim::Full => None,
+            Claim::Changed | Claim::Moving(_) | Claim::Full | Claim::OwnerFull => None,
         }
     }
 
@@ -103,7 +103,10 @@ impl House {
 #[test]
 fn a_room_has_one_owner_at_a_time_whatever_threads_do() {
     let house = House {
-        table: SessionTable::new(Settings { capacity: 30, idle_timeout: seconds(1) }, 1),
+        table: SessionTable::new(
+            Settings { capacity: 30, idle_timeout: seconds(1), max_lifetime: Duration::ZERO },
+            1,
+        ),
         rooms: (0..ROOMS).map(|_| Mutex::default()).collect(),
         gone: (0..OWNERS).map(|_| AtomicBool::new(false)).collect(),
         ticks: AtomicU64::new(0),

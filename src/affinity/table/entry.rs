@@ -13,13 +13,23 @@ pub(super) struct Entry {
     pub(super) owner: u32,
     /// Unix seconds.
     pub(super) last_seen: u32,
-    /// Count of what is live, and two flags in the top bits.
+    /// Count of what is live, and three flags in the top bits.
     live: u32,
+}
+
+/// How long a session of which nothing is live may last.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lifetime {
+    /// Since it was last seen.
+    pub(super) idle_secs: u32,
+    /// Since it got its owner.
+    pub(super) most_secs: u32,
 }
 
 const MOVING: u32 = 1 << 31;
 const SEEN_AGAIN: u32 = 1 << 30;
-const COUNT: u32 = SEEN_AGAIN - 1;
+const ENDING: u32 = 1 << 29;
+const COUNT: u32 = ENDING - 1;
 
 impl Entry {
     /// A session first seen at `now`, which is also the least epoch it may get.
@@ -47,6 +57,15 @@ impl Entry {
         self.live = if moving { self.live | MOVING } else { self.live & !MOVING };
     }
 
+    /// Whether the session ends as soon as nothing of it is live.
+    pub(super) fn is_ending(&self) -> bool {
+        self.live & ENDING != 0
+    }
+
+    pub(super) fn set_ending(&mut self, ending: bool) {
+        self.live = if ending { self.live | ENDING } else { self.live & !ENDING };
+    }
+
     pub(super) fn seen_again(&self) -> bool {
         self.live & SEEN_AGAIN != 0
     }
@@ -56,7 +75,7 @@ impl Entry {
         self.live |= SEEN_AGAIN;
     }
 
-    /// One more is live; false where the count is at its end (a billion).
+    /// One more is live; false where the count is at its end (half a billion).
     pub(super) fn hold(&mut self, now: Now) -> bool {
         if self.live() == COUNT {
             return false;
@@ -77,7 +96,10 @@ impl Entry {
         *self = Self { owner, epoch, last_seen: now.secs(), live: SEEN_AGAIN | 1, ..*self };
     }
 
-    pub(super) fn is_expired(&self, now: Now, idle_secs: u32) -> bool {
-        self.live() == 0 && now.secs().saturating_sub(self.last_seen) > idle_secs
+    /// Whether it has idled, or lived, for too long. The epoch tells when it got its owner.
+    pub(super) fn is_expired(&self, now: Now, bounds: Lifetime) -> bool {
+        let idle = now.secs().saturating_sub(self.last_seen);
+        let age = now.secs().saturating_sub(Now(self.epoch).secs());
+        self.live() == 0 && (idle > bounds.idle_secs || age > bounds.most_secs)
     }
 }

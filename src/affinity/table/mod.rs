@@ -9,7 +9,7 @@
 mod entry;
 mod shard;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ use tokio::sync::Notify;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::clock::Now;
-use entry::Entry;
-use shard::Shard;
+use entry::{Entry, Lifetime};
+use shard::{Released, Shard};
 
 /// Identifies a key inside one table: a hash with a seed of the table's own, so that clients cannot aim at another's.
 ///
@@ -50,6 +50,8 @@ pub enum Claim {
     Moving(Arc<Notify>),
     /// The table is full of live sessions.
     Full,
+    /// The wished owner has as many sessions as it may have.
+    OwnerFull,
 }
 
 /// What became of a lesson.
@@ -70,10 +72,28 @@ pub enum Lesson {
 pub struct SessionTable {
     seed: u64,
     shards: Box<[Shelf]>,
-    /// Sessions by owner number.
-    owners: RwLock<Vec<AtomicU64>>,
+    /// By owner number.
+    owners: RwLock<Vec<Owner>>,
     evictions: AtomicU64,
     violations: AtomicU64,
+}
+
+/// What is known of an owner.
+#[derive(Debug)]
+struct Owner {
+    sessions: AtomicU64,
+    /// Sessions it may have.
+    limit: AtomicU64,
+    /// Its life is over: its sessions go as soon as nothing of them is live.
+    gone: AtomicBool,
+}
+
+/// Whether an owner's limit counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Limit {
+    Counts,
+    /// The session is there already, on the owner's own word.
+    Ignored,
 }
 
 /// A shard on cache lines of its own.
@@ -88,13 +108,21 @@ pub struct Settings {
     pub capacity: usize,
     /// A session nothing of which is live ends after this long, or up to two seconds later: the table counts seconds.
     pub idle_timeout: Duration,
+    /// A session nothing of which is live ends so long after it got its owner; zero: never for that.
+    pub max_lifetime: Duration,
 }
 
 impl Settings {
-    fn idle_secs(&self) -> u32 {
-        let begun = u64::from(self.idle_timeout.subsec_nanos() > 0);
-        u32::try_from(self.idle_timeout.as_secs() + begun).unwrap_or(u32::MAX)
+    fn lifetime(&self) -> Lifetime {
+        let most_secs = if self.max_lifetime.is_zero() { u32::MAX } else { whole_secs(self.max_lifetime) };
+        Lifetime { idle_secs: whole_secs(self.idle_timeout), most_secs }
     }
+}
+
+/// Seconds, a begun one counted as a whole.
+fn whole_secs(duration: Duration) -> u32 {
+    let begun = u64::from(duration.subsec_nanos() > 0);
+    u32::try_from(duration.as_secs() + begun).unwrap_or(u32::MAX)
 }
 
 /// Shards of a large table; a smaller one has fewer, so that chance does not fill one long before the others.
@@ -107,7 +135,7 @@ impl SessionTable {
         let count = (settings.capacity / SMALLEST_SHARE).clamp(1, SHARDS);
         let count = if count.is_power_of_two() { count } else { count.next_power_of_two() / 2 };
         let share = settings.capacity.div_ceil(count);
-        let shelf = |i: usize| Shelf(Mutex::new(Shard::new(share, settings.idle_secs(), seed ^ i as u64)));
+        let shelf = |i: usize| Shelf(Mutex::new(Shard::new(share, settings.lifetime(), seed ^ i as u64)));
         Self {
             seed,
             shards: (0..count).map(shelf).collect(),
@@ -122,15 +150,36 @@ impl SessionTable {
         let each = settings.capacity.div_ceil(self.shards.len());
         for shelf in &self.shards {
             let mut shard = shelf.0.lock().unwrap_or_else(PoisonError::into_inner);
-            shard.configure(each, settings.idle_secs());
+            shard.configure(each, settings.lifetime());
         }
     }
 
     /// Takes a number for a backend's new life.
     pub fn new_owner(&self) -> u32 {
         let mut owners = self.owners.write().unwrap_or_else(PoisonError::into_inner);
-        owners.push(AtomicU64::new(0));
+        owners.push(Owner {
+            sessions: AtomicU64::new(0),
+            limit: AtomicU64::new(u64::MAX),
+            gone: AtomicBool::new(false),
+        });
         (owners.len() - 1) as u32
+    }
+
+    /// Bounds the sessions of an owner: beyond, it gets no new ones. Those it has stay.
+    pub fn limit_owner(&self, owner: u32, most: u64) {
+        self.with_owner(owner, |owner| owner.limit.store(most, Ordering::Relaxed));
+    }
+
+    /// Takes a number for the next life of a backend, which may have as many sessions as in its life as `former`. What
+    /// is still bound to that one leads nowhere, and the sweep removes it by and by.
+    pub fn succeed_owner(&self, former: u32) -> u32 {
+        let next = self.new_owner();
+        let limit = self.with_owner(former, |owner| {
+            owner.gone.store(true, Ordering::Relaxed);
+            owner.limit.load(Ordering::Relaxed)
+        });
+        self.limit_owner(next, limit.unwrap_or(u64::MAX));
+        next
     }
 
     /// What stands for `key` in this table.
@@ -145,14 +194,21 @@ impl SessionTable {
 
     /// Holds a key for `owner`, binding it if it is unknown: one more of it is live until it is released.
     pub fn claim(&self, key: Fingerprint, placement: u64, owner: u32, now: Now) -> Claim {
+        self.hold(Entry::new(key.0, placement, owner, now), now, Limit::Counts)
+    }
+
+    /// The same for a session that `owner` has already, of which this table did not know.
+    pub fn adopt(&self, key: Fingerprint, placement: u64, owner: u32, now: Now) -> Claim {
+        self.hold(Entry::new(key.0, placement, owner, now), now, Limit::Ignored)
+    }
+
+    fn hold(&self, new: Entry, now: Now, limit: Limit) -> Claim {
+        let key = Fingerprint(new.fingerprint);
         let mut shard = self.shard(key);
         let Some(entry) = shard.find_mut(key.0, now) else {
-            return match self.insert(&mut shard, Entry::new(key.0, placement, owner, now), 1) {
-                Some(binding) => Claim::Held(binding),
-                None => Claim::Full,
-            };
+            return self.insert(&mut shard, new, 1, limit).map_or_else(Claim::from, Claim::Held);
         };
-        if entry.owner != owner {
+        if entry.owner != new.owner {
             return Claim::Changed;
         }
         if entry.is_moving() && entry.live() > 0 {
@@ -168,8 +224,11 @@ impl SessionTable {
     /// One less of a key is live. `epoch` is that of the claim: what was held under a former owner counts no more.
     pub fn release(&self, key: Fingerprint, epoch: u64, now: Now) {
         let mut shard = self.shard(key);
-        let arrived = shard.release(key.0, epoch, now);
+        let Released { arrived, ended } = shard.release(key.0, epoch, now);
         drop(shard);
+        if let Some(owner) = ended {
+            self.uncount(owner);
+        }
         if let Some(arrived) = arrived {
             arrived.notify_waiters();
         }
@@ -183,20 +242,23 @@ impl SessionTable {
         placement: u64,
         owner: u32,
         now: Now,
-        gone: impl Fn(u32) -> bool,
+        gone: impl Fn(&Binding) -> bool,
     ) -> Lesson {
         let mut shard = self.shard(key);
         let Some(entry) = shard.find_mut(key.0, now) else {
-            let learned = self.insert(&mut shard, Entry::new(key.0, placement, owner, now), 0);
-            return if learned.is_some() { Lesson::Learned } else { Lesson::Full };
+            let entry = Entry::new(key.0, placement, owner, now);
+            let learned = self.insert(&mut shard, entry, 0, Limit::Ignored);
+            return if learned.is_ok() { Lesson::Learned } else { Lesson::Full };
         };
         if entry.owner == owner {
             entry.touch(now);
+            entry.set_ending(false);
             return Lesson::Known;
         }
-        if entry.live() == 0 && gone(entry.owner) {
-            self.insert(&mut shard, Entry::new(key.0, placement, owner, now), 0);
-            return Lesson::Learned;
+        if entry.live() == 0 && gone(&entry.binding()) {
+            let entry = Entry::new(key.0, placement, owner, now);
+            let learned = self.insert(&mut shard, entry, 0, Limit::Ignored);
+            return if learned.is_ok() { Lesson::Learned } else { Lesson::Full };
         }
         self.violations.fetch_add(1, Ordering::Relaxed);
         Lesson::Violation
@@ -214,6 +276,9 @@ impl SessionTable {
             entry.set_moving(true);
             return Claim::Moving(shard.arrival(key.0));
         }
+        if !self.count(owner, Limit::Counts) {
+            return Claim::OwnerFull;
+        }
         let binding = self.give(&mut shard, key, owner, now);
         let arrived = shard.arrived(key.0);
         drop(shard);
@@ -223,6 +288,23 @@ impl SessionTable {
         binding.map_or(Claim::Changed, Claim::Held)
     }
 
+    /// Ends a session as soon as nothing of it is live, which may be at once: until then its key stays with its owner.
+    /// Returns whether there was one.
+    pub fn end(&self, key: Fingerprint, now: Now) -> bool {
+        let mut shard = self.shard(key);
+        let Some(entry) = shard.find_mut(key.0, now) else { return false };
+        if entry.live() > 0 {
+            entry.set_ending(true);
+            return true;
+        }
+        let removed = shard.remove(key.0);
+        drop(shard);
+        if let Some(entry) = removed {
+            self.uncount(entry.owner);
+        }
+        true
+    }
+
     /// Ends a session. What is live of it stays counted nowhere; its key is unknown from now on.
     pub fn remove(&self, key: Fingerprint) {
         let mut shard = self.shard(key);
@@ -230,7 +312,7 @@ impl SessionTable {
         let arrived = shard.arrived(key.0);
         drop(shard);
         if let Some(entry) = removed {
-            self.count(entry.owner, -1);
+            self.uncount(entry.owner);
         }
         if let Some(arrived) = arrived {
             arrived.notify_waiters();
@@ -242,19 +324,23 @@ impl SessionTable {
     pub fn sweep(&self, now: Now, budget: usize) {
         for shelf in &self.shards {
             let mut shard = shelf.0.lock().unwrap_or_else(PoisonError::into_inner);
-            shard.sweep(now, budget, |owner| self.count(owner, -1));
+            shard.sweep(now, budget, |owner| self.is_gone(owner), |owner| self.uncount(owner));
         }
     }
 
     /// Sessions bound to `owner`.
     pub fn sessions(&self, owner: u32) -> u64 {
-        let owners = self.owners.read().unwrap_or_else(PoisonError::into_inner);
-        owners.get(owner as usize).map_or(0, |n| n.load(Ordering::Relaxed))
+        self.with_owner(owner, |owner| owner.sessions.load(Ordering::Relaxed)).unwrap_or(0)
     }
 
     /// Sessions in the table, those whose end has not been noticed included.
     pub fn len(&self) -> usize {
         self.shards.iter().map(|s| s.0.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
+    }
+
+    /// Sessions the table may have.
+    pub fn capacity(&self) -> usize {
+        self.shards.iter().map(|s| s.0.lock().unwrap_or_else(PoisonError::into_inner).share()).sum()
     }
 
     /// Whether there are no sessions.
@@ -283,39 +369,82 @@ impl SessionTable {
         self.shards[place].0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a session, in the place of a former one of the same key, or making room if need be; `None` if all that was
-    /// looked at for room is live.
-    fn insert(&self, shard: &mut Shard, entry: Entry, live: u32) -> Option<Binding> {
+    /// Adds a session, in the place of a former one of the same key, or making room if need be.
+    ///
+    /// # Errors
+    /// All that was looked at for room is live, or the owner has all the sessions it may have.
+    fn insert(&self, shard: &mut Shard, entry: Entry, live: u32, limit: Limit) -> Result<Binding, NoRoom> {
         if let Some(former) = shard.remove(entry.fingerprint) {
-            self.count(former.owner, -1);
-        } else if shard.is_full() {
-            self.evict(shard)?;
+            self.uncount(former.owner);
+        }
+        if !self.count(entry.owner, limit) {
+            return Err(NoRoom::Owner);
+        }
+        if shard.is_full() {
+            if self.evict(shard).is_none() {
+                self.uncount(entry.owner);
+                return Err(NoRoom::Table);
+            }
             // Still full: a smaller capacity came into force. One in and two out is how it is reached.
             if shard.is_full() {
                 self.evict(shard);
             }
         }
-        self.count(entry.owner, 1);
-        Some(shard.insert(entry, live))
+        Ok(shard.insert(entry, live))
     }
 
     fn evict(&self, shard: &mut Shard) -> Option<()> {
-        self.count(shard.evict()?.owner, -1);
+        self.uncount(shard.evict()?.owner);
         self.evictions.fetch_add(1, Ordering::Relaxed);
         Some(())
     }
 
+    /// Gives a key to an owner for whom it has been counted already.
     fn give(&self, shard: &mut Shard, key: Fingerprint, owner: u32, now: Now) -> Option<Binding> {
         let (former, binding) = shard.give(key.0, owner, now)?;
-        self.count(former, -1);
-        self.count(owner, 1);
+        self.uncount(former);
         Some(binding)
     }
 
-    fn count(&self, owner: u32, change: i64) {
+    /// Counts one more session of an owner; false where it may have no more.
+    fn count(&self, owner: u32, limit: Limit) -> bool {
+        let counted = self.with_owner(owner, |owner| {
+            let before = owner.sessions.fetch_add(1, Ordering::Relaxed);
+            let fits = limit == Limit::Ignored || before < owner.limit.load(Ordering::Relaxed);
+            if !fits {
+                owner.sessions.fetch_sub(1, Ordering::Relaxed);
+            }
+            fits
+        });
+        counted.unwrap_or(true)
+    }
+
+    fn uncount(&self, owner: u32) {
+        self.with_owner(owner, |owner| owner.sessions.fetch_sub(1, Ordering::Relaxed));
+    }
+
+    fn is_gone(&self, owner: u32) -> bool {
+        self.with_owner(owner, |owner| owner.gone.load(Ordering::Relaxed)).unwrap_or(false)
+    }
+
+    fn with_owner<R>(&self, owner: u32, look: impl FnOnce(&Owner) -> R) -> Option<R> {
         let owners = self.owners.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sessions) = owners.get(owner as usize) {
-            sessions.fetch_add(change.cast_unsigned(), Ordering::Relaxed);
+        owners.get(owner as usize).map(look)
+    }
+}
+
+/// Why a session cannot begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NoRoom {
+    Table,
+    Owner,
+}
+
+impl From<NoRoom> for Claim {
+    fn from(reason: NoRoom) -> Self {
+        match reason {
+            NoRoom::Table => Self::Full,
+            NoRoom::Owner => Self::OwnerFull,
         }
     }
 }

@@ -6,7 +6,7 @@ use hashbrown::HashTable;
 use tokio::sync::Notify;
 
 use super::Binding;
-use super::entry::Entry;
+use super::entry::{Entry, Lifetime};
 use crate::clock::Now;
 use crate::stable_hash::mix;
 
@@ -14,12 +14,21 @@ use crate::stable_hash::mix;
 pub(super) struct Shard {
     entries: HashTable<Entry>,
     share: usize,
-    idle_secs: u32,
+    lifetime: Lifetime,
     last_epoch: u64,
     sweep_at: usize,
     draw: u64,
     /// Keys on the move that someone waits for. Short: one for each key being moved at this moment.
     arrivals: Vec<(u64, Arc<Notify>)>,
+}
+
+/// What follows from the release of a key.
+#[derive(Debug, Default)]
+pub(super) struct Released {
+    /// Those who wait for the key to be free to move.
+    pub(super) arrived: Option<Arc<Notify>>,
+    /// The owner of the session that has ended.
+    pub(super) ended: Option<u32>,
 }
 
 /// Entries looked at for one eviction: the victim is the best of the first few found, and the search for any at all
@@ -33,11 +42,11 @@ fn hash(entry: &Entry) -> u64 {
 }
 
 impl Shard {
-    pub(super) fn new(share: usize, idle_secs: u32, seed: u64) -> Self {
+    pub(super) fn new(share: usize, lifetime: Lifetime, seed: u64) -> Self {
         Self {
             entries: HashTable::new(),
             share,
-            idle_secs,
+            lifetime,
             last_epoch: 0,
             sweep_at: 0,
             draw: seed,
@@ -45,12 +54,16 @@ impl Shard {
         }
     }
 
-    pub(super) fn configure(&mut self, share: usize, idle_secs: u32) {
-        (self.share, self.idle_secs) = (share, idle_secs);
+    pub(super) fn configure(&mut self, share: usize, lifetime: Lifetime) {
+        (self.share, self.lifetime) = (share, lifetime);
     }
 
     pub(super) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    pub(super) fn share(&self) -> usize {
+        self.share
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -64,13 +77,13 @@ impl Shard {
     /// The entry of a key whose session has not ended.
     pub(super) fn find(&self, key: u64, now: Now) -> Option<&Entry> {
         let entry = self.entries.find(mix(key), |e| e.fingerprint == key)?;
-        (!entry.is_expired(now, self.idle_secs)).then_some(entry)
+        (!entry.is_expired(now, self.lifetime)).then_some(entry)
     }
 
     pub(super) fn find_mut(&mut self, key: u64, now: Now) -> Option<&mut Entry> {
-        let idle = self.idle_secs;
+        let lifetime = self.lifetime;
         let entry = self.entries.find_mut(mix(key), |e| e.fingerprint == key)?;
-        (!entry.is_expired(now, idle)).then_some(entry)
+        (!entry.is_expired(now, lifetime)).then_some(entry)
     }
 
     /// Adds a session of a key that has none, under a new epoch, with so much of it live.
@@ -94,14 +107,25 @@ impl Shard {
         Some((former, entry.binding()))
     }
 
-    /// One less is live. Returns whom to wake if that was the last of a key on the move.
-    pub(super) fn release(&mut self, key: u64, epoch: u64, now: Now) -> Option<Arc<Notify>> {
-        let entry = self.entries.find_mut(mix(key), |e| e.fingerprint == key)?;
+    /// One less is live. If that was the last, tells who waits for it, and whose session ended with it.
+    pub(super) fn release(&mut self, key: u64, epoch: u64, now: Now) -> Released {
+        let mut released = Released::default();
+        let Some(entry) = self.entries.find_mut(mix(key), |e| e.fingerprint == key) else { return released };
         if entry.epoch != epoch {
-            return None;
+            return released;
         }
         entry.release(now);
-        if entry.live() > 0 || !entry.is_moving() { None } else { self.arrived(key) }
+        if entry.live() > 0 {
+            return released;
+        }
+        let (moving, ending) = (entry.is_moving(), entry.is_ending());
+        if ending {
+            released.ended = self.remove(key).map(|entry| entry.owner);
+        }
+        if moving {
+            released.arrived = self.arrived(key);
+        }
+        released
     }
 
     /// What to wait on until nothing of the former owner of `key` is live.
@@ -132,14 +156,22 @@ impl Shard {
         self.entries.get_bucket_entry(victim).ok().map(|found| found.remove().0)
     }
 
-    /// Ends what idled too long among the next `budget` places; calls `ended` with each owner.
-    pub(super) fn sweep(&mut self, now: Now, budget: usize, mut ended: impl FnMut(u32)) {
+    /// Ends what idled too long, or belongs to an owner that is `gone`, among the next `budget` places; calls `ended` with
+    /// each owner.
+    pub(super) fn sweep(
+        &mut self,
+        now: Now,
+        budget: usize,
+        gone: impl Fn(u32) -> bool,
+        mut ended: impl FnMut(u32),
+    ) {
         let places = self.entries.num_buckets();
         for _ in 0..budget.min(places) {
             self.sweep_at = (self.sweep_at + 1) % places;
-            let expired =
-                self.entries.get_bucket(self.sweep_at).is_some_and(|e| e.is_expired(now, self.idle_secs));
-            if expired && let Ok(found) = self.entries.get_bucket_entry(self.sweep_at) {
+            let lifetime = self.lifetime;
+            let is_over = |e: &Entry| e.is_expired(now, lifetime) || e.live() == 0 && gone(e.owner);
+            let over = self.entries.get_bucket(self.sweep_at).is_some_and(is_over);
+            if over && let Ok(found) = self.entries.get_bucket_entry(self.sweep_at) {
                 ended(found.remove().0.owner);
             }
         }

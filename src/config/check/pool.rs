@@ -35,7 +35,8 @@ pub(super) fn all(top: &Section<'_>, sections: &[Section<'_>], routes: &[Route])
 }
 
 fn pool(section: &Section<'_>, route_keys: &[KeySource]) -> Option<Pool> {
-    let slow_start = section.table("slow_start", &contract::SLOW_START).or("duration", Duration::ZERO, duration);
+    let slow_start =
+        section.table("slow_start", &contract::SLOW_START).or("duration", Duration::ZERO, duration);
     let sticky = sticky::read(section.table("sticky", &contract::STICKY), route_keys);
     let balance = balance(section, sticky.as_ref());
     let backends = backends(section);
@@ -93,7 +94,8 @@ fn check_together(section: &Section<'_>, pool: &Pool) {
         needs("backend", "`max_sessions`");
     }
     if hashes && !pool.slow_start.is_zero() {
-        let complaint = Complaint::invalid("`mode = \"hash\"` would move keys all the time a backend starts slowly");
+        let complaint =
+            Complaint::invalid("`mode = \"hash\"` would move keys all the time a backend starts slowly");
         section.complain("slow_start", complaint.help("use `mode = \"table\"`"));
     }
 }

@@ -44,11 +44,8 @@ fn on_backend_down(section: &Section<'_>) -> OnBackendDown {
     let wait_timeout = section.read("wait_timeout", duration);
     let wait = OnBackendDown::Wait(wait_timeout.unwrap_or(Duration::from_secs(10)));
     // The time to wait is filled in where it has to be.
-    let words: &'static [(&'static str, Option<OnBackendDown>)] = &[
-        ("rebind", Some(OnBackendDown::Rebind)),
-        ("wait", None),
-        ("reject", Some(OnBackendDown::Reject)),
-    ];
+    let words: &'static [(&'static str, Option<OnBackendDown>)] =
+        &[("rebind", Some(OnBackendDown::Rebind)), ("wait", None), ("reject", Some(OnBackendDown::Reject))];
     section.or("on_backend_down", Some(OnBackendDown::Rebind), choice(words, &[])).unwrap_or(wait)
 }
 

@@ -1,0 +1,164 @@
+//! The state of pools and backends as those see it who look from outside: plain values, ready to be written as JSON.
+
+use serde::Serialize;
+
+use crate::backend::{Backend, Cause, Health, State};
+use crate::clock::Now;
+use crate::pool::{Affinity, Pool, View};
+
+/// The state of all pools.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// In the order of the configuration.
+    pub pools: Vec<PoolStatus>,
+}
+
+/// The state of one pool.
+#[derive(Debug, Clone, Serialize)]
+pub struct PoolStatus {
+    /// Its name.
+    pub name: String,
+    /// How it keeps keys: `none`, `hash`, `cookie` or `table`.
+    pub mode: &'static str,
+    /// How it places new work.
+    pub balance: String,
+    /// Sessions in its table, those included whose end has not been noticed yet; 0 without one.
+    pub sessions: u64,
+    /// Sessions it may have; 0 without a table.
+    pub capacity: u64,
+    /// Sessions ended for want of room.
+    pub evictions_total: u64,
+    /// Responses that taught a key which lives elsewhere.
+    pub affinity_violations_total: u64,
+    /// Requests without a session key, where the pool looks for one.
+    pub keyless_total: u64,
+    /// Requests that wait now: for room, for a backend to come back, for a key to move.
+    pub waiting: u64,
+    /// So many backends seem to fail that nothing bound moves for that.
+    pub panicking: bool,
+    /// Its backends, in the order of the configuration; behind them those that are leaving it.
+    pub backends: Vec<BackendStatus>,
+}
+
+/// The state of one backend.
+#[derive(Debug, Clone, Serialize)]
+pub struct BackendStatus {
+    /// Its name.
+    pub name: String,
+    /// Its address as configured.
+    pub address: String,
+    /// Its weight.
+    pub weight: u32,
+    /// What is wanted of it: `ready`, `drain` or `maint`.
+    pub state: &'static str,
+    /// Its observed health.
+    pub health: Health,
+    /// The instance it names in its health answers.
+    pub instance: Option<String>,
+    /// Sessions bound to it; 0 without a session table.
+    pub sessions: u64,
+    /// Sessions it may have; 0: any number.
+    pub max_sessions: u64,
+    /// Open tunnels.
+    pub connections: u64,
+    /// Requests and tunnels it may have at one time; 0: any number.
+    pub max_connections: u32,
+    /// Requests whose response has not ended, tunnels included.
+    pub in_flight: u64,
+    /// Requests sent to it.
+    pub requests_total: u64,
+    /// Failed connects and exchanges.
+    pub failures_total: u64,
+    /// Tunnels that the proxy closed with a closing handshake.
+    pub tunnels_closed_total: u64,
+    /// Tunnels that the proxy dropped without one.
+    pub tunnels_dropped_total: u64,
+    /// How far it is on its way out.
+    pub drain: Option<DrainStatus>,
+}
+
+/// How far a backend is on its way out.
+#[derive(Debug, Clone, Serialize)]
+pub struct DrainStatus {
+    /// Who wants it.
+    pub cause: Cause,
+    /// Sessions left.
+    pub sessions: u64,
+    /// Tunnels left.
+    pub connections: u64,
+    /// Requests left, tunnels included.
+    pub in_flight: u64,
+    /// Until the last session ends.
+    pub seconds_left: f64,
+    /// Nothing is left.
+    pub done: bool,
+}
+
+impl PoolStatus {
+    /// Reads the state of a pool.
+    pub fn of(pool: &Pool, now: Now) -> Self {
+        let table = pool.table();
+        let backends: Vec<_> =
+            pool.backends.iter().map(|backend| BackendStatus::of(pool, backend, now)).collect();
+        let keyless = pool.backends.iter().map(|backend| backend.state.sum(|counters| &counters.keyless));
+        Self {
+            name: pool.name.to_string(),
+            mode: mode(pool),
+            balance: pool.balance.to_string(),
+            sessions: table.map_or(0, |table| table.len() as u64),
+            capacity: table.map_or(0, |table| table.capacity() as u64),
+            evictions_total: table.map_or(0, |table| table.evictions()),
+            affinity_violations_total: table.map_or(0, |table| table.violations()),
+            keyless_total: keyless.sum(),
+            waiting: pool.shared.waiting.load(std::sync::atomic::Ordering::Relaxed),
+            panicking: View::new(pool, 0).panics(),
+            backends,
+        }
+    }
+}
+
+fn mode(pool: &Pool) -> &'static str {
+    match pool.affinity {
+        Affinity::None => "none",
+        Affinity::Hash { .. } => "hash",
+        Affinity::Table(_) => "table",
+    }
+}
+
+impl BackendStatus {
+    /// Reads the state of a backend of `pool`.
+    pub fn of(pool: &Pool, backend: &Backend, now: Now) -> Self {
+        let state: &State = &backend.state;
+        let sessions = pool.table().map_or(0, |table| table.sessions(state.owner()));
+        let connections = state.sum(|counters| &counters.tunnels);
+        let in_flight = state.sum(|counters| &counters.in_flight);
+        let leave = state.leave();
+        let drain = leave.map(|leave| DrainStatus {
+            cause: leave.cause,
+            sessions,
+            connections,
+            in_flight,
+            seconds_left: leave.left(now).as_secs_f64(),
+            done: crate::pool::is_empty(backend, pool.table().map(|table| &**table), now),
+        });
+        let wanted = state.wanted().as_str();
+        Self {
+            name: backend.name.to_string(),
+            address: backend.address.to_string(),
+            weight: backend.weight,
+            state: if wanted == "ready" && leave.is_some() { "drain" } else { wanted },
+            health: state.health(),
+            instance: state.instance().map(|instance| instance.to_string()),
+            sessions,
+            max_sessions: backend.max_sessions,
+            connections,
+            max_connections: backend.max_connections,
+            in_flight,
+            requests_total: state.sum(|counters| &counters.requests),
+            failures_total: state.sum(|counters| &counters.failures),
+            tunnels_closed_total: state.sum(|counters| &counters.closed),
+            tunnels_dropped_total: state.sum(|counters| &counters.dropped),
+            drain,
+        }
+    }
+}
