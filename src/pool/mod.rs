@@ -21,7 +21,7 @@ use crate::clock::Now;
 use crate::config::{self, Balance, KeySource, OnBackendDown, Timeouts};
 use crate::stable_hash;
 
-pub use commit::{Commit, Lease, Lessons};
+pub use commit::{Commit, Lease, Lesson, Lessons};
 pub use decide::{Choice, Decision, Reason, Refusal, Tie};
 pub use view::{Keeper, Leaver, View};
 
