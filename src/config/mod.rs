@@ -7,6 +7,7 @@ mod contract;
 mod error;
 mod file;
 mod key;
+mod pointer;
 mod report;
 mod suggest;
 mod summary;
@@ -25,6 +26,7 @@ use ipnet::IpNet;
 
 pub use error::{Errors, Problem, ProblemKind};
 pub use key::{KeyError, KeySource, PathTemplate, Segment};
+pub use pointer::{Pointer, PointerError};
 pub use summary::Summary;
 
 /// Everything one `proxy.toml` says.
