@@ -1,4 +1,5 @@
-//! Keys that a response teaches: those a backend issues in `Set-Cookie` or another header.
+//! Keys that a response's head teaches: those a backend issues in `Set-Cookie` or another header. What its body
+//! teaches is found by [`super::body`].
 
 use std::borrow::Cow;
 
@@ -9,7 +10,7 @@ use super::source::unquoted;
 use crate::clock::Now;
 use crate::config::KeySource;
 
-/// Calls `learn` for every key that `sources` find in a response. Set-Cookie lines are read, never changed.
+/// Calls `learn` for every key that `sources` find in a response's head. Set-Cookie lines are read, never changed.
 pub fn taught<'a>(
     sources: &'a [KeySource],
     response: &'a HeaderMap,
@@ -26,7 +27,11 @@ pub fn taught<'a>(
                 let values = response.get_all(name).iter().map(|value| value.as_bytes().trim_ascii());
                 values.filter(|value| !value.is_empty()).for_each(|value| learn(Cow::Borrowed(value)));
             }
-            KeySource::Query(_) | KeySource::Path(_) | KeySource::ClientIp | KeySource::Host => {}
+            KeySource::Query(_)
+            | KeySource::Path(_)
+            | KeySource::ClientIp
+            | KeySource::Host
+            | KeySource::Body(_) => {}
         }
     }
 }
