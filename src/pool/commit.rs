@@ -166,6 +166,13 @@ pub struct Lesson<'a> {
     pub bytes: &'a [u8],
 }
 
+impl std::ops::AddAssign for Lessons {
+    fn add_assign(&mut self, other: Self) {
+        self.learned += other.learned;
+        self.violations += other.violations;
+    }
+}
+
 /// What a response taught.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Lessons {
