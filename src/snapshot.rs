@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use crate::affinity::SessionTable;
 use crate::affinity::table::Settings;
 use crate::backend::{Backend, Health, State};
+use crate::balance::{HashTable, Member};
 use crate::config::{self, Address, Config, Limits, Mode};
 use crate::pool::{Affinity, Pool};
 use crate::route::Router;
@@ -95,10 +96,18 @@ fn build_pool(settings: &config::Pool, previous: Option<&Pool>, workers: usize) 
         name: settings.name.as_str().into(),
         backends: settings.backends.iter().map(backend).collect(),
         balance: settings.balance,
+        hash_table: hash_table(settings),
         shared: previous.map_or_else(Arc::default, |pool| pool.shared.clone()),
         timeouts: settings.timeouts.clone(),
         affinity,
     }
+}
+
+fn hash_table(settings: &config::Pool) -> Option<Arc<HashTable>> {
+    let backends = settings.backends.iter().zip(0..);
+    let members: Vec<_> =
+        backends.map(|(it, backend)| Member { backend, weight: it.weight, name: &it.name }).collect();
+    HashTable::new(settings.balance, &members).map(Arc::new)
 }
 
 /// With active checks nothing is known before the first; without, a backend is up until connects fail.

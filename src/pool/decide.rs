@@ -79,37 +79,40 @@ impl Pool {
         match (&self.affinity, key) {
             (Affinity::Table { table, .. }, Some(key)) => {
                 let Some(binding) = table.peek(key.fingerprint, choice.now) else {
-                    return place(view, key.placement, choice, Reason::Placed, Tie::New);
+                    return self.place(view, key.placement, choice, (Reason::Placed, Tie::New));
                 };
                 let Some(backend) = view.keeper(binding.owner) else {
                     let tie = Tie::Lost { epoch: binding.epoch };
-                    return place(view, binding.placement, choice, Reason::Rebound, tie);
+                    return self.place(view, binding.placement, choice, (Reason::Rebound, tie));
                 };
                 Some(Decision { backend, reason: Reason::Bound, tie: Tie::Bound })
             }
             (Affinity::Hash { .. }, Some(key)) => {
-                place(view, key.placement, choice, Reason::Placed, Tie::None)
+                self.place(view, key.placement, choice, (Reason::Placed, Tie::None))
             }
             (Affinity::None, _) | (_, None) => take_turns(view, choice),
         }
+    }
+
+    fn place(
+        &self,
+        view: &View,
+        placement: u64,
+        choice: &Choice<'_>,
+        (reason, tie): (Reason, Tie),
+    ) -> Option<Decision> {
+        let chooser = &view.placer;
+        let sessions = |backend| self.table().map_or(0, |table| table.sessions(view.owner(backend)));
+        let ask = Ask { key: placement, skip: choice.tried, load: choice.load, sessions: &sessions };
+        let picked = chooser.balancer.pick(&chooser.candidates, &ask)?;
+        Some(Decision { backend: chooser.candidates[picked].backend, reason, tie })
     }
 }
 
 fn take_turns(view: &View, choice: &Choice<'_>) -> Option<Decision> {
     let chooser = &view.keyless;
-    let picked = chooser.balancer.pick(&chooser.candidates, &choice.ask(0))?;
+    let ask = Ask { key: 0, skip: choice.tried, load: choice.load, sessions: &|_| 0 };
+    let picked = chooser.balancer.pick(&chooser.candidates, &ask)?;
     let backend = chooser.candidates[picked].backend;
     Some(Decision { backend, reason: Reason::Balanced, tie: Tie::None })
-}
-
-fn place(view: &View, placement: u64, choice: &Choice<'_>, reason: Reason, tie: Tie) -> Option<Decision> {
-    let chooser = &view.placer;
-    let picked = chooser.balancer.pick(&chooser.candidates, &choice.ask(placement))?;
-    Some(Decision { backend: chooser.candidates[picked].backend, reason, tie })
-}
-
-impl<'a> Choice<'a> {
-    fn ask(&self, key: u64) -> Ask<'a> {
-        Ask { key, tried: self.tried, load: self.load }
-    }
 }

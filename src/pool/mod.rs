@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::affinity::table::Fingerprint;
 use crate::affinity::{SessionKey, SessionTable};
 use crate::backend::Backend;
+use crate::balance::HashTable;
 use crate::config::{Balance, KeySource, Timeouts};
 use crate::stable_hash;
 
@@ -29,6 +30,8 @@ pub struct Pool {
     pub backends: Vec<Arc<Backend>>,
     /// How new work is placed.
     pub balance: Balance,
+    /// The placement table of the backends, where the policy has one.
+    pub hash_table: Option<Arc<HashTable>>,
     /// What is remembered of keys.
     pub affinity: Affinity,
     /// How long things may take.

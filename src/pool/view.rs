@@ -42,9 +42,9 @@ impl View {
         let backends: Vec<Standing> =
             pool.backends.iter().map(|backend| Standing::read(&backend.state)).collect();
         let hashing = matches!(pool.affinity, Affinity::Hash { .. });
-        let keyless_policy = match pool.balance {
-            Balance::Rendezvous => Balance::RoundRobin,
-            other => other,
+        let keyless_policy = match pool.affinity {
+            Affinity::None => pool.balance,
+            Affinity::Hash { .. } | Affinity::Table { .. } => Balance::RoundRobin,
         };
         Self {
             generation,
@@ -118,7 +118,7 @@ impl Chooser {
         if candidates.is_empty() {
             candidates = of(&[Health::Suspect]);
         }
-        Self { balancer: Balancer::new(policy, &candidates, seed), candidates }
+        Self { balancer: Balancer::new(policy, &candidates, seed, pool.hash_table.clone()), candidates }
     }
 }
 
