@@ -8,6 +8,8 @@
 
 #[path = "placement/policies.rs"]
 mod policies;
+#[path = "placement/published.rs"]
+mod published;
 #[path = "placement/tables.rs"]
 mod tables;
 
