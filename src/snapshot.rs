@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use crate::affinity::SessionTable;
 use crate::affinity::table::Settings;
 use crate::backend::{Backend, Cause, Health, Leave, State};
+use crate::balance::{HashTable, Member};
 use crate::clock::Now;
 use crate::config::{self, Address, Config, KeySource, Limits, Mode, Pointer, Wanted};
 use crate::pool::{self, Affinity, Pool, Sessions};
@@ -91,6 +92,7 @@ fn build_pool(settings: &config::Pool, previous: Option<&Pool>, workers: usize, 
         panic_threshold: settings.panic_threshold,
         slow_start: settings.slow_start,
         drain: settings.drain,
+        hash_table: hash_table(settings),
         shared: previous.map_or_else(Arc::default, |pool| pool.shared.clone()),
         timeouts: settings.timeouts.clone(),
         affinity,
@@ -177,6 +179,13 @@ impl Builder<'_> {
         }
         state
     }
+}
+
+fn hash_table(settings: &config::Pool) -> Option<Arc<HashTable>> {
+    let backends = settings.backends.iter().zip(0..);
+    let members: Vec<_> =
+        backends.map(|(it, backend)| Member { backend, weight: it.weight, name: &it.name }).collect();
+    HashTable::new(settings.balance, &members).map(Arc::new)
 }
 
 fn build_affinity(settings: &config::Pool, previous: Option<&Pool>) -> Affinity {

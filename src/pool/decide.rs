@@ -194,7 +194,8 @@ impl Pool {
     fn take_turns(&self, view: &View, choice: &Choice<'_>) -> Result<Decision, Refusal> {
         let chooser = &view.keyless;
         let bounds = Bounds::of_requests(self, view);
-        let picked = bounds.pick(chooser, &choice.ask(0), choice.now)?;
+        let ask = Ask { key: 0, skip: choice.skip, load: choice.load, sessions: &|_| 0 };
+        let picked = bounds.pick(chooser, &ask, choice.now)?;
         Ok(Decision { backend: picked, reason: Reason::Balanced, tie: Tie::None })
     }
 
@@ -208,7 +209,9 @@ impl Pool {
     ) -> Result<Decision, Refusal> {
         let in_turns = key.by_turns && self.balance.hashes();
         let chooser = if in_turns { &view.keyless } else { &view.placer };
-        let backend = Bounds::of_sessions(self, view).pick(chooser, &choice.ask(key.hash), choice.now)?;
+        let sessions = |backend| self.table().map_or(0, |table| table.sessions(view.owner(backend)));
+        let ask = Ask { key: key.hash, skip: choice.skip, load: choice.load, sessions: &sessions };
+        let backend = Bounds::of_sessions(self, view).pick(chooser, &ask, choice.now)?;
         Ok(Decision { backend, reason, tie })
     }
 }
@@ -229,11 +232,5 @@ fn may_move(policy: OnBackendDown, keeper: Keeper, now: Now) -> Result<(), Refus
 impl From<&Key> for Placed {
     fn from(key: &Key) -> Self {
         Self { hash: key.placement, by_turns: key.by_turns }
-    }
-}
-
-impl<'a> Choice<'a> {
-    fn ask(&self, key: u64) -> Ask<'a> {
-        Ask { key, tried: self.skip, load: self.load }
     }
 }

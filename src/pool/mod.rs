@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use crate::affinity::table::Fingerprint;
 use crate::affinity::{SessionKey, SessionTable};
 use crate::backend::Backend;
+use crate::balance::HashTable;
 use crate::clock::Now;
 use crate::config::{self, Balance, KeySource, OnBackendDown, Pointer, Timeouts};
 use crate::stable_hash;
@@ -44,6 +45,8 @@ pub struct Pool {
     pub slow_start: Duration,
     /// How backends are emptied.
     pub drain: config::Drain,
+    /// The placement table of the backends, where the policy has one.
+    pub hash_table: Option<Arc<HashTable>>,
     /// What is remembered of keys.
     pub affinity: Affinity,
     /// How long things may take.
