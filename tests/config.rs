@@ -291,7 +291,9 @@ fn learning_can_be_chosen_and_turned_off() {
 
 #[test]
 fn key_sources_are_shown_as_they_are_written() {
-    for text in ["cookie:a.b", "header:x-room", "query:room id", "path:/*/{room}/a", "client_ip", "host"] {
+    let plain = ["cookie:a.b", "header:x-room", "query:room id", "path:/*/{room}/a", "client_ip", "host"];
+    let tokens = ["jwt:sub", "jwt:https://a.example/b", "jwt:a b@cookie:t.u", "jwt:sub@query:t@cookie:x"];
+    for text in plain.into_iter().chain(tokens) {
         assert_eq!(KeySource::parse(text).unwrap().to_string(), text);
     }
 }
@@ -345,7 +347,7 @@ proptest! {
     }
 
     #[test]
-    fn no_key_source_panics(text in "(cookie|header|query|path|host|client_ip)?:?[/{}*a-z\\PC]{0,20}") {
+    fn no_key_source_panics(text in "(cookie|header|query|path|host|client_ip|jwt)?:?[/{}*a-z@:\\PC]{0,10}(@cookie:|@query:)?[a-z@\\PC]{0,10}") {
         if let Ok(source) = KeySource::parse(&text) {
             prop_assert_eq!(KeySource::parse(&source.to_string()), Ok(source));
         }

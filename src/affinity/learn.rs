@@ -26,7 +26,11 @@ pub fn taught<'a>(
                 let values = response.get_all(name).iter().map(|value| value.as_bytes().trim_ascii());
                 values.filter(|value| !value.is_empty()).for_each(|value| learn(Cow::Borrowed(value)));
             }
-            KeySource::Query(_) | KeySource::Path(_) | KeySource::ClientIp | KeySource::Host => {}
+            KeySource::Query(_)
+            | KeySource::Path(_)
+            | KeySource::ClientIp
+            | KeySource::Host
+            | KeySource::Jwt { .. } => {}
         }
     }
 }

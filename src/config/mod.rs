@@ -24,7 +24,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub use error::{Errors, Problem, ProblemKind};
-pub use key::{KeyError, KeySource, PathTemplate, Segment};
+pub use key::{KeyError, KeySource, PathTemplate, Segment, TokenPlace};
 pub use summary::Summary;
 
 /// Everything one `proxy.toml` says.
