@@ -116,6 +116,8 @@ fn build_affinity(settings: &config::Pool, previous: Option<&Pool>) -> Affinity 
     let keys = sticky.key.clone();
     match &sticky.mode {
         Mode::Hash => Affinity::Hash { keys },
+        // Wired by the pool.
+        Mode::Cookie(_) => Affinity::None,
         Mode::Table(wanted) => {
             let table_settings =
                 Settings { capacity: wanted.capacity.get(), idle_timeout: wanted.idle_timeout };

@@ -69,8 +69,24 @@ pub(super) const BACKEND: Table = Table {
 };
 pub(super) const STICKY: Table = Table {
     header: "[pool.sticky]",
-    keys: &["key", "mode", "learn", "idle_timeout", "capacity", "on_backend_down"],
-    later: &[("preset", Never), ("wait_timeout", Never), ("max_lifetime", NoTime), ("cookie", Never)],
+    keys: &["key", "mode", "learn", "idle_timeout", "max_lifetime", "capacity", "on_backend_down", "cookie"],
+    later: &[("preset", Never), ("wait_timeout", Never)],
+};
+pub(super) const COOKIE: Table = Table {
+    header: "[pool.sticky.cookie]",
+    keys: &[
+        "name",
+        "secret_file",
+        "secret_env",
+        "same_site",
+        "secure",
+        "http_only",
+        "path",
+        "domain",
+        "max_age",
+        "partitioned",
+    ],
+    later: &[],
 };
 pub(super) const HEALTH: Table = Table {
     header: "[pool.health]",
@@ -112,7 +128,8 @@ pub(super) const LIMITS: Table = Table {
 };
 
 const ALL: &[Table] = &[
-    TOP, SERVER, LOG, LISTENER, ROUTE, POOL, BACKEND, STICKY, HEALTH, OUTLIER, TIMEOUTS, SLOW_START, LIMITS,
+    TOP, SERVER, LOG, LISTENER, ROUTE, POOL, BACKEND, STICKY, COOKIE, HEALTH, OUTLIER, TIMEOUTS, SLOW_START,
+    LIMITS,
 ];
 
 impl Table {

@@ -28,8 +28,9 @@ pub(super) fn all(top: &Section<'_>, sections: &[Section<'_>], routes: &[Route])
 
 fn pool(section: &Section<'_>, route_keys: &[KeySource]) -> Option<Pool> {
     section.table("slow_start", &contract::SLOW_START);
-    let sticky = sticky::read(&section.table("sticky", &contract::STICKY), route_keys);
-    let balance = balance(section, sticky.as_ref());
+    let name = section.text("name");
+    let sticky = sticky::read(&section.table("sticky", &contract::STICKY), name.as_deref(), route_keys);
+    let balance = balance(section, sticky.as_ref(), route_keys);
     let backends = backends(section);
     let health = health::active(&section.table("health", &contract::HEALTH));
     let outlier = health::outlier(&section.table("outlier", &contract::OUTLIER));
@@ -38,7 +39,7 @@ fn pool(section: &Section<'_>, route_keys: &[KeySource]) -> Option<Pool> {
     Some(Pool { name, balance, sticky, backends, health, outlier, timeouts })
 }
 
-fn balance(section: &Section<'_>, sticky: Option<&Sticky>) -> Balance {
+fn balance(section: &Section<'_>, sticky: Option<&Sticky>, route_keys: &[KeySource]) -> Balance {
     const NOW: &[(&str, Balance)] = &[
         ("round_robin", Balance::RoundRobin),
         ("least_request", Balance::LeastRequest),
@@ -47,12 +48,16 @@ fn balance(section: &Section<'_>, sticky: Option<&Sticky>) -> Balance {
     ];
     let chosen = section.read("balance", choice(NOW, &["ring_hash", "maglev", "least_sessions", "first"]));
     let is_sticky = section.has("sticky");
+    // Only cookie mode needs no key of the pool's; those of its routes can be hashed, too.
+    let is_keyless =
+        sticky.is_some_and(|sticky| sticky.key.is_empty() && matches!(sticky.mode, Mode::Cookie(_)));
     let wrong = |what: String, help| section.complain("balance", Complaint::invalid(what).help(help));
-    if chosen == Some(Balance::Rendezvous) && !is_sticky {
+    let cannot_hash = !is_sticky || (is_keyless && route_keys.is_empty());
+    if chosen == Some(Balance::Rendezvous) && cannot_hash {
         let help = "add [pool.sticky] with a key, or use \"round_robin\"";
         wrong("\"rendezvous\" hashes a session key, and this pool has none".to_owned(), help);
     }
-    let default = if is_sticky { Balance::Rendezvous } else { Balance::RoundRobin };
+    let default = if is_sticky && !is_keyless { Balance::Rendezvous } else { Balance::RoundRobin };
     let balance = chosen.unwrap_or(default);
     if balance != Balance::Rendezvous && sticky.is_some_and(|sticky| matches!(sticky.mode, Mode::Hash)) {
         let help = "use `balance = \"rendezvous\"`, or `mode = \"table\"`";
