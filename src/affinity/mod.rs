@@ -1,7 +1,9 @@
-//! What ties a request to a backend: session keys, where they are found, and the table that remembers their owners.
+//! What ties a request to a backend: session keys, where they are found, and what remembers their
+//! owners: the session table, or a sealed cookie of the client's.
 
 mod jwt;
 mod learn;
+mod sealed;
 mod source;
 pub mod table;
 
@@ -13,6 +15,7 @@ use http::{HeaderMap, Uri};
 use crate::config::KeySource;
 
 pub use learn::taught;
+pub use sealed::{Opened, Reason, Sealer, Ticket};
 pub use source::extract;
 pub use table::SessionTable;
 

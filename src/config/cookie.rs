@@ -1,5 +1,5 @@
 //! The proxy's own cookie, as `mode = "cookie"` has it: what it is called, how browsers are told to treat it, and the
-//! secrets it is sealed with.
+//! secrets it is sealed with. Sealing is [`crate::affinity::Sealer`]'s work.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -67,6 +67,11 @@ impl Secret {
     pub fn new(text: &[u8]) -> Option<Self> {
         let line = text.strip_suffix(b"\n").map_or(text, |line| line.strip_suffix(b"\r").unwrap_or(line));
         (line.len() >= Self::LEAST).then(|| Self(line.into()))
+    }
+
+    /// The octets, for whoever derives the key.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 }
 
