@@ -1,13 +1,14 @@
 //! What a whole file means: reads every table, in the order in which they need each other, into a [`Config`].
 //! What one value may be is [`super::value`]'s; how problems are told is [`super::report`]'s.
 
+mod cookie;
 mod health;
 mod pool;
 mod route;
 mod sticky;
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -32,9 +33,9 @@ const MOST_HEADER_BYTES: u64 = 16 << 20;
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// Checks `source`; `origin` names it in messages.
-pub(super) fn config(source: &str, origin: &str) -> Result<Config, Errors> {
-    let report = Report::new(source);
+/// Checks `source`; `origin` names it in messages, and its relative paths begin in `directory`.
+pub(super) fn config(source: &str, origin: &str, directory: &Path) -> Result<Config, Errors> {
+    let report = Report::new(source, directory);
     let source = syntax::mend(source, &report);
     let (document, _) = DeTable::parse_recoverable(&source);
     let config = file(&Section::top(&report, document.get_ref()));

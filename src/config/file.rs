@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::slice;
 
 use toml::Spanned;
@@ -13,7 +14,6 @@ use toml::de::{DeTable, DeValue};
 
 use super::contract::{self, Table, Unless};
 use super::report::{Complaint, Report};
-use super::units;
 use super::value::{Outcome, expected};
 
 type Value<'a> = Spanned<DeValue<'a>>;
@@ -109,6 +109,19 @@ impl<'a> Section<'a> {
         let path = |index| format!("{}[{index}]", self.path_of(key));
         let items = array.iter().enumerate();
         Some(items.filter_map(|(index, item)| self.outcome(path(index), item, &parse)).collect())
+    }
+
+    /// A setting or an array of them, without those that are wrong.
+    pub(super) fn one_or_more<T>(&self, key: &str, parse: impl Fn(&DeValue<'_>) -> Outcome<T>) -> Vec<T> {
+        if self.value(key).is_some_and(|value| value.get_ref().is_array()) {
+            return self.list(key, parse).unwrap_or_default();
+        }
+        self.read(key, parse).into_iter().collect()
+    }
+
+    /// The file that `path` means: a relative one begins where this file is.
+    pub(super) fn near(&self, path: &str) -> PathBuf {
+        self.report.directory.join(path)
     }
 
     /// The table below this one that `table` describes; with nothing in it, if it is not there.
@@ -230,9 +243,6 @@ fn is(value: &DeValue<'_>, unless: Unless) -> bool {
         Unless::Never => false,
         Unless::False => value.as_bool() == Some(false),
         Unless::Zero => value.as_integer().is_some_and(|integer| integer.as_str() == "0"),
-        Unless::NoTime => {
-            value.as_str().is_some_and(|text| units::duration(text).is_ok_and(|time| time.is_zero()))
-        }
         Unless::Word(word) => value.as_str() == Some(word),
     }
 }

@@ -4,6 +4,7 @@
 mod address;
 mod check;
 mod contract;
+mod cookie;
 mod error;
 mod file;
 mod key;
@@ -26,8 +27,9 @@ use std::time::Duration;
 use http::HeaderName;
 use ipnet::IpNet;
 
+pub use cookie::{Cookie, SameSite, Sealed, Secret, Secure};
 pub use error::{Errors, Problem, ProblemKind};
-pub use key::{KeyError, KeySource, PathTemplate, Segment};
+pub use key::{KeyError, KeySource, PathTemplate, Segment, TokenPlace};
 pub use pointer::{Pointer, PointerError};
 pub use preset::Preset;
 pub use summary::Summary;
@@ -242,7 +244,7 @@ pub enum Address {
 /// `[pool.sticky]`.
 #[derive(Debug, Clone)]
 pub struct Sticky {
-    /// Where a session key is looked for; the first present wins. Not empty.
+    /// Where a session key is looked for; the first present wins. Empty only in cookie mode.
     pub key: Vec<KeySource>,
     /// How a key keeps its backend.
     pub mode: Mode,
@@ -268,6 +270,8 @@ pub enum Mode {
     Hash,
     /// Kept in the session table.
     Table(Table),
+    /// Kept by the client, in a cookie that the proxy seals.
+    Cookie(Sealed),
 }
 
 /// The settings of `mode = "table"`.
@@ -277,6 +281,8 @@ pub struct Table {
     pub learn: Vec<KeySource>,
     /// A session without connections and requests ends after this long. Default 30 min.
     pub idle_timeout: Duration,
+    /// A session ends so long after its beginning, once nothing of it is live. Default 0: never.
+    pub max_lifetime: Duration,
     /// Most sessions kept. Default 1,000,000.
     pub capacity: NonZeroUsize,
 }
@@ -429,22 +435,26 @@ impl fmt::Display for Balance {
 }
 
 impl Config {
-    /// Reads and checks the file at `path`.
+    /// Reads and checks the file at `path`, and the secrets it names; relative paths in it begin in its directory.
     ///
     /// # Errors
     /// Every problem found, each with its line; or that the file cannot be read.
     pub fn load(path: &Path) -> Result<Self, Errors> {
         match std::fs::read_to_string(path) {
-            Ok(source) => Self::parse(&source, &path.display().to_string()),
+            Ok(source) => {
+                let directory = path.parent().unwrap_or(Path::new(""));
+                check::config(&source, &path.display().to_string(), directory)
+            }
             Err(error) => Err(Errors::unreadable(path, &error)),
         }
     }
 
-    /// Checks `source`; `origin` names it in messages, as a file name would.
+    /// Checks `source`; `origin` names it in messages, as a file name would. Relative paths in it begin in the working
+    /// directory.
     ///
     /// # Errors
     /// Every problem found, each with its line.
     pub fn parse(source: &str, origin: &str) -> Result<Self, Errors> {
-        check::config(source, origin)
+        check::config(source, origin, Path::new(""))
     }
 }
