@@ -149,6 +149,18 @@ fn a_new_address_is_a_new_life() {
     assert_eq!(proxy.visit("room-1"), bound(&home));
 }
 
+/// The process at the new address names an instance of its own, and has not been restarted for that.
+#[test]
+fn a_new_address_has_named_no_instance_yet() {
+    let proxy = Proxy::new(TABLE, THREE);
+    let state = &proxy.pool().backends[0].state;
+    assert_eq!(state.set_instance("one"), None);
+    state.set_address(state.address().unwrap());
+    assert_eq!(state.set_instance("one").as_deref(), Some("one"), "the same address");
+    state.set_address("127.0.0.2:1".parse().unwrap());
+    assert_eq!((state.incarnation(), state.set_instance("two")), (0, None));
+}
+
 #[test]
 fn a_session_that_idled_out_is_placed_anew() {
     let mut proxy = Proxy::new(TABLE, THREE);

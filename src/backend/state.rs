@@ -200,9 +200,12 @@ impl State {
         *self.address.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets the address to dial.
+    /// Sets the address to dial. At another one another process lives, and it has not named its life.
     pub fn set_address(&self, address: SocketAddr) {
-        *self.address.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
+        let before = self.address.lock().unwrap_or_else(PoisonError::into_inner).replace(address);
+        if before.is_some_and(|before| before != address) {
+            *self.instance.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
     }
 
     /// The counters of `worker`.
