@@ -154,7 +154,11 @@ impl Builder<'_> {
         gone.filter(|known| {
             known.state.set_removed(Some(Leave::new(Cause::Removed, self.now, self.settings.drain)));
             let table = self.table.as_deref().filter(|_| self.same_table());
-            !pool::is_empty(known, table, self.now)
+            let is_left = !pool::is_empty(known, table, self.now);
+            if let (false, Some(table)) = (is_left, table) {
+                table.end_owner(known.state.owner());
+            }
+            is_left
         })
         .cloned()
     }

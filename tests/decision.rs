@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use homing::backend::Health;
-use homing::config::Address;
-use homing::pool::{Choice, Commit, Reason, Tie};
+use homing::config::{Address, Wanted};
+use homing::pool::{Choice, Commit, Lesson, Lessons, Reason, Refusal, Tie, View};
 use homing::snapshot::Snapshot;
 
 use proxy::{Fleet, HASH, Proxy, TABLE, THREE, config};
@@ -159,6 +159,33 @@ fn a_new_address_has_named_no_instance_yet() {
     assert_eq!(state.set_instance("one").as_deref(), Some("one"), "the same address");
     state.set_address("127.0.0.2:1".parse().unwrap());
     assert_eq!((state.incarnation(), state.set_instance("two")), (0, None));
+}
+
+/// A request keeps the configuration that it began with, and may take long.
+#[test]
+fn an_old_request_leaves_a_key_with_a_backend_that_it_does_not_know() {
+    let mut proxy = Proxy::new(TABLE, THREE);
+    let old = proxy.snapshot.pools[0].clone();
+    proxy.reload(&[("a", 1), ("b", 1), ("c", 1), ("d", 9)]);
+    let room = (0..).map(|n| format!("room-{n}")).find(|room| proxy.visit(room).0 == "d").unwrap();
+    let (key, view) = (proxy.key(&room), View::new(&old, 0));
+    let choice = Choice { skip: &[], load: &|_| 0, now: proxy.now };
+    assert_eq!(old.decide(&view, Some(&key), &choice), Err(Refusal::Outdated));
+    let lesson = Lesson { request_key: None, bytes: room.as_bytes() };
+    assert_eq!(old.learn_key(&view, 0, lesson, proxy.now), Lessons { learned: 0, violations: 1 });
+    assert_eq!(proxy.visit(&room), bound("d"));
+}
+
+#[test]
+fn what_was_bound_to_a_forgotten_backend_is_swept() {
+    let mut proxy = Proxy::new(TABLE, THREE);
+    let homes = proxy.visit_all();
+    proxy.pool().backends[1].state.wish(|wishes| wishes.order(Wanted::Maint, proxy.pool().drain, proxy.now));
+    proxy.reload(&[("a", 1), ("c", 1)]);
+    assert_eq!(proxy.pool().backends.len(), 2, "its time was over");
+    let table = proxy.pool().table().unwrap();
+    table.sweep(proxy.now, usize::MAX);
+    assert_eq!(table.len(), homes.values().filter(|home| *home != "b").count());
 }
 
 #[test]

@@ -144,7 +144,7 @@ impl<'a> Class<'a> {
         let placement = self.placement.unwrap_or_else(|| placed_by(self.request_key.unwrap_or(&key)));
         self.placement = Some(placement);
         let is_gone = |binding: &Binding| match self.view.keeper(binding, self.now) {
-            Keeper::Here(_) => false,
+            Keeper::Here(_) | Keeper::Newer => false,
             Keeper::Down { .. } => sessions.on_backend_down == OnBackendDown::Rebind,
             Keeper::Gone => true,
         };

@@ -84,6 +84,8 @@ pub enum Refusal {
         /// When it gets another one.
         until: Now,
     },
+    /// Its key lives on a backend that was not known when the view was made: look at the fleet anew.
+    Outdated,
 }
 
 impl Refusal {
@@ -94,6 +96,7 @@ impl Refusal {
             Self::Full => "full",
             Self::Down => "rejected",
             Self::Wait { .. } => "waiting",
+            Self::Outdated => "outdated",
         }
     }
 }
@@ -218,7 +221,11 @@ impl Pool {
 
 /// Whether a key that its backend does not keep now may get another.
 fn may_move(policy: OnBackendDown, keeper: Keeper, now: Now) -> Result<(), Refusal> {
-    let Keeper::Down { since, .. } = keeper else { return Ok(()) };
+    let since = match keeper {
+        Keeper::Down { since, .. } => since,
+        Keeper::Newer => return Err(Refusal::Outdated),
+        Keeper::Here(_) | Keeper::Gone => return Ok(()),
+    };
     match policy {
         OnBackendDown::Rebind => Ok(()),
         OnBackendDown::Reject => Err(Refusal::Down),

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{Affinity, Home, Pool};
+use crate::affinity::SessionTable;
 use crate::affinity::table::Binding;
 use crate::backend::health::Failing;
 use crate::backend::{Backend, Health, Leave, State};
@@ -24,6 +25,8 @@ pub struct View {
     pub(super) keyless: Chooser,
     backends: Vec<Standing>,
     owners: Vec<Option<u32>>,
+    /// Where bindings are kept, if they are: it knows of lives that began after this view was made.
+    table: Option<Arc<SessionTable>>,
     /// So many seem to fail that it is more likely that the checks do.
     panics: bool,
     leaving: Vec<Leaver>,
@@ -59,6 +62,8 @@ pub enum Keeper {
     },
     /// Nothing: its backend is gone, or began another life, or the binding's time is over.
     Gone,
+    /// A backend, or a life of one, that began after the view was made.
+    Newer,
 }
 
 /// One backend as it is now.
@@ -93,6 +98,7 @@ impl View {
             placer: Chooser::new(pool, &backends, suspects, pool.balance, seed),
             keyless: Chooser::new(pool, &backends, suspects.without_hashing(), keyless, seed),
             owners: owners(&backends),
+            table: pool.table().cloned(),
             leaving: pool.backends.iter().zip(&backends).filter_map(leaver).collect(),
             panics,
             backends,
@@ -143,6 +149,7 @@ impl View {
     pub fn keeper(&self, binding: &Binding, now: Now) -> Keeper {
         match self.owners.get(binding.owner as usize).copied().flatten() {
             Some(backend) => self.keeps(backend, binding.placement, now),
+            None if self.table.as_ref().is_some_and(|table| !table.is_over(binding.owner)) => Keeper::Newer,
             None => Keeper::Gone,
         }
     }

@@ -149,6 +149,7 @@ impl From<Refusal> for Error {
             Refusal::Full => Self::AllFull,
             // Who may wait has waited before this is asked.
             Refusal::Down | Refusal::Wait { .. } => Self::SessionDown,
+            Refusal::Outdated => Self::Moving,
         }
     }
 }

@@ -2,12 +2,14 @@
 
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::body::Body;
 use super::error::Error;
@@ -32,6 +34,8 @@ use crate::watch::Call;
 const ATTEMPTS: usize = 2;
 /// Decisions made for one request, all reasons to decide again together. Far beyond what a healthy fleet needs.
 const ROUNDS: usize = 16;
+/// Between two looks at a fleet that is just changing.
+const SETTLING: Duration = Duration::from_millis(10);
 
 /// A request in search of its backend.
 #[derive(Debug)]
@@ -196,6 +200,7 @@ impl Forward {
     async fn refused(&mut self, refusal: Refusal) -> Result<(), Error> {
         let waited = match refusal {
             Refusal::Wait { .. } => self.wait_for_backend().await,
+            Refusal::Outdated => self.catch_up().await,
             _ => match self.room.first_full() {
                 Some(backend) => self.queue_for(backend).await,
                 None => Err(refusal.into()),
@@ -203,6 +208,23 @@ impl Forward {
         };
         self.now = self.worker.clock.now();
         waited
+    }
+
+    /// The key lives on a backend that came after the request: from now on it sees the fleet as it is now.
+    async fn catch_up(&mut self) -> Result<(), Error> {
+        let current = self.worker.current();
+        if Rc::ptr_eq(&current, &self.current) {
+            // The change is being put in force at this moment.
+            sleep(SETTLING).await;
+            return Ok(());
+        }
+        let shared = &self.pool().shared;
+        let same = |pool: &Arc<Pool>| Arc::ptr_eq(&pool.shared, shared);
+        self.plan.pool = current.snapshot.pools.iter().position(same).ok_or(Error::Moving)?;
+        self.current = current;
+        // Both named backends by their places in the former order.
+        (self.skip, self.room) = (Vec::new(), Room::default());
+        Ok(())
     }
 
     /// The backend has no room. Others may have, unless the request belongs to this one.

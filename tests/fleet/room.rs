@@ -88,6 +88,23 @@ fn what_is_bound_to_nothing_goes_where_there_is_room() {
 }
 
 #[test]
+fn who_waited_while_a_backend_came_goes_there_if_its_key_does() {
+    let events = Events::default();
+    let (a, b) = (echo("a", &events), Backend::named("b"));
+    let narrow = |backends: &[&Backend]| rooms_of(backends).backend("a", "max_connections = 1");
+    let proxy = narrow(&[&a]).start();
+    let tunnel = Tunnel::open(proxy.connect(), "/game/7");
+    let mut client = proxy.connect();
+    client.send(get("/game/8", &[]));
+    eventually("it waits", || proxy.control().pool_status("app").unwrap().waiting == 1);
+    proxy.apply(&narrow(&[&a, &b]));
+    assert_eq!(proxy.get("/game/8", &[]).text(), "b", "there is no room at the other");
+    drop(tunnel);
+    assert_eq!(client.response().text(), "b");
+    assert_eq!(proxy.get("/game/8", &[]).text(), "b");
+}
+
+#[test]
 fn a_backend_that_has_come_up_takes_little_at_first() {
     let (a, b) = (Backend::named("a"), Backend::named("b"));
     let slowly = |backends: &[&Backend]| rooms_of(backends).table("slow_start", "duration = \"1h\"");

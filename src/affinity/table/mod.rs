@@ -7,9 +7,10 @@
 //! - A key has one owner at a time. [`SessionTable::rebind`] gives it another only when nothing of it is live.
 
 mod entry;
+mod owners;
 mod shard;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::clock::Now;
 use entry::{Entry, Lifetime};
+use owners::{Limit, Owner};
 use shard::{Released, Shard};
 
 /// Identifies a key inside one table: a hash with a seed of the table's own, so that clients cannot aim at another's.
@@ -78,24 +80,6 @@ pub struct SessionTable {
     violations: AtomicU64,
 }
 
-/// What is known of an owner.
-#[derive(Debug)]
-struct Owner {
-    sessions: AtomicU64,
-    /// Sessions it may have.
-    limit: AtomicU64,
-    /// Its life is over: its sessions go as soon as nothing of them is live.
-    gone: AtomicBool,
-}
-
-/// Whether an owner's limit counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Limit {
-    Counts,
-    /// The session is there already, on the owner's own word.
-    Ignored,
-}
-
 /// A shard on cache lines of its own.
 #[derive(Debug)]
 #[repr(align(128))]
@@ -152,34 +136,6 @@ impl SessionTable {
             let mut shard = shelf.0.lock().unwrap_or_else(PoisonError::into_inner);
             shard.configure(each, settings.lifetime());
         }
-    }
-
-    /// Takes a number for a backend's new life.
-    pub fn new_owner(&self) -> u32 {
-        let mut owners = self.owners.write().unwrap_or_else(PoisonError::into_inner);
-        owners.push(Owner {
-            sessions: AtomicU64::new(0),
-            limit: AtomicU64::new(u64::MAX),
-            gone: AtomicBool::new(false),
-        });
-        (owners.len() - 1) as u32
-    }
-
-    /// Bounds the sessions of an owner: beyond, it gets no new ones. Those it has stay.
-    pub fn limit_owner(&self, owner: u32, most: u64) {
-        self.with_owner(owner, |owner| owner.limit.store(most, Ordering::Relaxed));
-    }
-
-    /// Takes a number for the next life of a backend, which may have as many sessions as in its life as `former`. What
-    /// is still bound to that one leads nowhere, and the sweep removes it by and by.
-    pub fn succeed_owner(&self, former: u32) -> u32 {
-        let next = self.new_owner();
-        let limit = self.with_owner(former, |owner| {
-            owner.gone.store(true, Ordering::Relaxed);
-            owner.limit.load(Ordering::Relaxed)
-        });
-        self.limit_owner(next, limit.unwrap_or(u64::MAX));
-        next
     }
 
     /// What stands for `key` in this table.
@@ -338,11 +294,6 @@ impl SessionTable {
         }
     }
 
-    /// Sessions bound to `owner`.
-    pub fn sessions(&self, owner: u32) -> u64 {
-        self.with_owner(owner, |owner| owner.sessions.load(Ordering::Relaxed)).unwrap_or(0)
-    }
-
     /// Sessions in the table, those whose end has not been noticed included.
     pub fn len(&self) -> usize {
         self.shards.iter().map(|s| s.0.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
@@ -414,28 +365,6 @@ impl SessionTable {
         let (former, binding) = shard.give(key.0, owner, now)?;
         self.uncount(former);
         Some(binding)
-    }
-
-    /// Counts one more session of an owner; false where it may have no more.
-    fn count(&self, owner: u32, limit: Limit) -> bool {
-        let counted = self.with_owner(owner, |owner| {
-            let before = owner.sessions.fetch_add(1, Ordering::Relaxed);
-            let fits = limit == Limit::Ignored || before < owner.limit.load(Ordering::Relaxed);
-            if !fits {
-                owner.sessions.fetch_sub(1, Ordering::Relaxed);
-            }
-            fits
-        });
-        counted.unwrap_or(true)
-    }
-
-    fn uncount(&self, owner: u32) {
-        self.with_owner(owner, |owner| owner.sessions.fetch_sub(1, Ordering::Relaxed));
-    }
-
-    fn with_owner<R>(&self, owner: u32, look: impl FnOnce(&Owner) -> R) -> Option<R> {
-        let owners = self.owners.read().unwrap_or_else(PoisonError::into_inner);
-        owners.get(owner as usize).map(look)
     }
 }
 
