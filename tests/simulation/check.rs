@@ -23,7 +23,7 @@ pub(crate) struct Placements {
 }
 
 /// Keys that are followed.
-const SAMPLE: usize = 16;
+const SAMPLE: usize = 24;
 /// Events between two checks of what takes long.
 const OFTEN: u64 = 16;
 

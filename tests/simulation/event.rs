@@ -140,8 +140,9 @@ impl Event {
                 Self::Operator { backend, wanted, secs: draw.below(40) as u64 }
             }
             186..194 => Self::Wish { backend, leave: draw.chance(40) },
-            // A large table is slow to build.
+            // A large table is slow to build, and the order of the file must not count in it.
             _ if pool.balance == Balance::Maglev && draw.chance(95) => return None,
+            _ if pool.balance == Balance::Maglev && draw.chance(50) => Self::Reload(Change::Rotate(1)),
             _ => Self::Reload(Change::draw(&world.config, world.kind, draw)),
         })
     }

@@ -55,7 +55,7 @@ pub(crate) enum Stage {
 
 /// A request that has its backend, or a tunnel.
 pub(crate) struct Exchange {
-    worker: usize,
+    pub(crate) worker: usize,
     current: Rc<Current>,
     backend: u32,
     /// [`State::id`] of the backend.
@@ -68,6 +68,11 @@ pub(crate) struct Exchange {
     pub(crate) membership: Option<Membership>,
     /// Its key was moved by force while it was open.
     pub(crate) straggles: bool,
+    /// What it has been told, and has not heard.
+    pub(crate) called: Option<Call>,
+    pub(crate) tunnel: bool,
+    /// The hash that says when it has to end should its backend leave.
+    pub(crate) moment: u64,
     client: Option<usize>,
     key: Option<Key>,
     home: Option<Home>,
@@ -289,7 +294,8 @@ impl World {
         }
         let state = current.pool().backends[decision.backend as usize].state.clone();
         let moment = lease.map(|lease| lease.placement).or(key.map(|key| key.placement));
-        membership.set_home(exchange::Home { backend: state.id, moment: moment.unwrap_or(self.steps) });
+        let moment = moment.unwrap_or(self.steps);
+        membership.set_home(exchange::Home { backend: state.id, moment });
         membership.wait_for(if tunnel { Phase::Tunnel } else { Phase::Head }, Now::NEVER);
         state.counters(worker).requests.up();
         state.counters(worker).in_flight.up();
@@ -305,6 +311,9 @@ impl World {
             lease,
             membership: Some(membership),
             straggles: false,
+            called: None,
+            tunnel,
+            moment,
             client,
             key,
             home,
@@ -365,24 +374,28 @@ impl World {
 
     // === Exchanges ===
 
-    /// A worker carries out its orders, and its exchanges hear what they are told.
+    /// A worker carries out its orders, and its exchanges hear what they are told: those and no others.
     fn attend(&mut self, worker: usize) {
         while let Some((key, epoch, call)) = self.workers[worker].orders.pop_front() {
             self.workers[worker].exchanges.call_key(key, epoch, call);
+            let means = |it: &Exchange| it.lease.is_some_and(|it| it.key.0 == key && it.epoch <= epoch);
+            for exchange in self.exchanges.values_mut().filter(|it| it.is_open_at(worker) && means(it)) {
+                exchange.called = Some(call);
+            }
         }
         let cx = Context::from_waker(Waker::noop());
-        let ends = |exchange: &Exchange| {
-            let Some(membership) = exchange.membership.as_ref().filter(|_| exchange.worker == worker) else {
-                return false;
-            };
-            match exchange.temper {
-                Temper::Frozen => false,
-                Temper::Slow => membership.hear(&cx) == Some(Call::Drop),
-                Temper::Prompt => membership.hear(&cx).is_some(),
+        let mut called = Vec::new();
+        for (number, exchange) in self.exchanges.iter_mut().filter(|(_, it)| it.worker == worker) {
+            let Some(membership) = exchange.membership.as_ref() else { continue };
+            if exchange.temper == Temper::Frozen {
+                continue;
             }
-        };
-        let called: Vec<u32> =
-            self.exchanges.iter().filter(|(_, exchange)| ends(exchange)).map(|(number, _)| *number).collect();
+            let heard = membership.hear(&cx);
+            assert_eq!(heard, exchange.called.take(), "what exchange {number} hears");
+            if heard.is_some_and(|call| call == Call::Drop || exchange.temper == Temper::Prompt) {
+                called.push(*number);
+            }
+        }
         for number in called {
             self.close(number);
         }

@@ -454,6 +454,17 @@ impl World {
                 slot.call(if leave.deadline.after(PATIENCE) <= now { Call::Drop } else { Call::Moved });
             }
         });
+        let backends = current.pool().backends.iter().zip(&seen.picture.backends);
+        let leaving: BTreeMap<u64, Leave> =
+            backends.filter_map(|(it, now)| Some((it.state.id, now.truth.leave()?))).collect();
+        for exchange in self.exchanges.values_mut().filter(|exchange| exchange.is_open_at(worker)) {
+            let Some(leave) = leaving.get(&exchange.id) else { continue };
+            let end = if exchange.tunnel { leave.moment(exchange.moment) } else { leave.deadline };
+            if end <= now {
+                let patient = now < leave.deadline.after(PATIENCE);
+                exchange.called = Some(if patient { Call::Moved } else { Call::Drop });
+            }
+        }
     }
 }
 
