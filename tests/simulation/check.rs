@@ -1,9 +1,12 @@
 //! What must be true after every event, and at the end.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use homing::affinity::table::{Binding, Fingerprint};
+use homing::balance::HashTable;
 use homing::config::Balance;
 use homing::pool::{Affinity, Choice, Pool, View};
 
@@ -20,10 +23,15 @@ pub(crate) struct Placements {
     /// The same of those that the file names.
     members: BTreeMap<String, u32>,
     homes: Vec<Option<String>>,
+    /// To whom a table gives keys when all can take them.
+    drawn: Rc<Vec<Option<String>>>,
+    table: Option<Arc<HashTable>>,
 }
 
 /// Keys that are followed.
 const SAMPLE: usize = 24;
+/// Keys by which tables are compared: two that are made of the same backends in another order hardly differ.
+const DRAWN: u64 = 1000;
 /// Events between two checks of what takes long.
 const OFTEN: u64 = 16;
 
@@ -157,7 +165,8 @@ impl World {
         if self.placements.generation == pool.shared.generation() {
             return;
         }
-        let now = Placements::of(&pool, &self.config, self.now);
+        let mut now = Placements::of(&pool, &self.config, self.now);
+        now.draw(&pool, &self.placements);
         self.placements.check(&now);
         self.placements = now;
     }
@@ -200,7 +209,21 @@ impl Placements {
             candidates: view.candidates().iter().map(|it| (name(it.backend), it.weight)).collect(),
             members: members.collect(),
             homes: (0..SAMPLE).map(home).collect(),
+            drawn: Rc::default(),
+            table: pool.hash_table.clone(),
         }
+    }
+
+    /// Draws from the table, if it is another than before.
+    fn draw(&mut self, pool: &Pool, before: &Self) {
+        let Some(table) = &self.table else { return };
+        if before.table.as_ref().is_some_and(|before| Arc::ptr_eq(before, table)) {
+            self.drawn = before.drawn.clone();
+            return;
+        }
+        let drawn = (0..DRAWN).map(|key| table.pick(homing::stable_hash::mix(key), |_| true));
+        let name = |backend: u32| pool.backends[backend as usize].name.to_string();
+        self.drawn = Rc::new(drawn.map(|backend| backend.map(name)).collect());
     }
 
     fn check(&self, now: &Self) {
@@ -209,6 +232,7 @@ impl Placements {
         if self.balance != now.balance || rebuilt {
             return;
         }
+        assert!(self.members != now.members || self.drawn == now.drawn, "the order of the file counts");
         let share = |of: &Self, name: &Option<String>| {
             name.as_ref().and_then(|name| of.candidates.get(name)).copied().unwrap_or(0)
         };
