@@ -24,9 +24,8 @@ use super::http::{Answer, body, content, json, problem, serve};
 use super::page;
 use super::settings::{Settings, Stickiness};
 use super::socket::{self, Line, Socket, line};
-use super::thread::ServerThread;
 use crate::config::Config;
-use crate::server::Control;
+use crate::server::{Control, ServerThread};
 
 /// How often the console looks at the fleet.
 const LOOK: Duration = Duration::from_millis(250);
