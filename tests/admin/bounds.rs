@@ -28,13 +28,17 @@ fn a_head_has_at_most_16_kib() {
 
 #[test]
 fn more_than_64_connections_wait() {
-    let proxy = setup(&[&Backend::named("a")]).start();
-    let mut idle: Vec<_> = (0..64).map(|_| proxy.connect_admin()).collect();
+    let backend = Backend::named("a");
+    let proxy = setup(&[&backend]).start();
+    let mut held: Vec<_> = (0..64).map(|_| proxy.connect_admin()).collect();
     let mut late = proxy.connect_admin();
-    late.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    idle[0].send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    assert_eq!(idle[0].response().status, 200);
-    assert_eq!(late.response().status, 200, "a place is free again");
+    let path = "/api/pools/app/backends/a";
+    late.send(format!(
+        "PUT {path}/state HTTP/1.1\r\nHost: [::1]\r\n{JSON}\r\nContent-Length: 17\r\n\r\n{{\"state\":\"maint\"}}"
+    ));
+    held[0].send(format!("GET {path} HTTP/1.1\r\nHost: [::1]\r\n\r\n"));
+    assert_eq!(told(&held[0].response()).1["state"], "ready", "whoever came later has to wait");
+    assert_eq!(told(&late.response()).1["state"], "maint", "a place is free again");
 }
 
 #[test]
