@@ -4,8 +4,10 @@
 mod address;
 mod check;
 mod contract;
+mod cookie;
 mod error;
 mod file;
+mod fleet;
 mod key;
 mod pointer;
 mod preset;
@@ -27,8 +29,10 @@ use std::time::Duration;
 use http::HeaderName;
 use ipnet::IpNet;
 
+pub use cookie::{Cookie, SameSite, Sealed, Secret, Secure};
 pub use error::{Errors, Problem, ProblemKind};
-pub use key::{KeyError, KeySource, PathTemplate, Segment};
+pub use fleet::{Balance, Drain, Wanted};
+pub use key::{KeyError, KeySource, PathTemplate, Segment, TokenPlace};
 pub use pointer::{Pointer, PointerError};
 pub use preset::Preset;
 pub use summary::Summary;
@@ -153,28 +157,6 @@ pub struct Pool {
     pub slow_start: Duration,
 }
 
-/// `[pool.drain]`: from the order to drain to the end of the last session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Drain {
-    /// Until then sessions stay. Default 30 min.
-    pub timeout: Duration,
-    /// The part of the time before the end in which sessions are ended one after the other. Default 30 s.
-    pub spread: Duration,
-}
-
-/// `pool.balance`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Balance {
-    /// Smooth weighted round robin.
-    RoundRobin,
-    /// Fewest requests in flight per weight.
-    LeastRequest,
-    /// The less busy of two backends drawn by weight.
-    Random,
-    /// Weighted rendezvous hashing of the session key.
-    Rendezvous,
-}
-
 /// `[[pool.backend]]`: one server process.
 #[derive(Debug, Clone)]
 pub struct Backend {
@@ -190,33 +172,6 @@ pub struct Backend {
     pub max_connections: u32,
     /// Sessions; 0: unlimited (the default). Takes no new ones beyond.
     pub max_sessions: u64,
-}
-
-/// `backend.state`: what an operator wants of a backend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Wanted {
-    /// To serve (the default).
-    #[default]
-    Ready,
-    /// To keep its sessions up to a deadline, and take no new ones.
-    Drain,
-    /// To serve nothing from now on.
-    Maint,
-}
-
-impl Wanted {
-    /// All of them, by the words of the file and the API.
-    pub const WORDS: &'static [(&'static str, Self)] =
-        &[("ready", Self::Ready), ("drain", Self::Drain), ("maint", Self::Maint)];
-
-    /// The word used in the file, logs and the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ready => "ready",
-            Self::Drain => "drain",
-            Self::Maint => "maint",
-        }
-    }
 }
 
 /// Where a backend listens.
@@ -236,7 +191,7 @@ pub enum Address {
 /// `[pool.sticky]`.
 #[derive(Debug, Clone)]
 pub struct Sticky {
-    /// Where a session key is looked for; the first present wins. Not empty.
+    /// Where a session key is looked for; the first present wins. Empty only in cookie mode.
     pub key: Vec<KeySource>,
     /// How a key keeps its backend.
     pub mode: Mode,
@@ -262,6 +217,8 @@ pub enum Mode {
     Hash,
     /// Kept in the session table.
     Table(Table),
+    /// Kept by the client, in a cookie that the proxy seals.
+    Cookie(Sealed),
 }
 
 /// The settings of `mode = "table"`.
@@ -271,6 +228,8 @@ pub struct Table {
     pub learn: Vec<KeySource>,
     /// A session without connections and requests ends after this long. Default 30 min.
     pub idle_timeout: Duration,
+    /// A session ends so long after its beginning, once nothing of it is live. Default 0: never.
+    pub max_lifetime: Duration,
     /// Most sessions kept. Default 1,000,000.
     pub capacity: NonZeroUsize,
 }
@@ -394,24 +353,6 @@ impl fmt::Display for HostPattern {
             Self::Exact(name) => f.write_str(name),
             Self::Wildcard(name) => write!(f, "*.{name}"),
         }
-    }
-}
-
-impl Balance {
-    /// Whether the session key alone says where it goes, as long as the fleet is the same.
-    pub const fn hashes(self) -> bool {
-        matches!(self, Self::Rendezvous)
-    }
-}
-
-impl fmt::Display for Balance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::RoundRobin => "round_robin",
-            Self::LeastRequest => "least_request",
-            Self::Random => "random",
-            Self::Rendezvous => "rendezvous",
-        })
     }
 }
 

@@ -127,7 +127,9 @@ impl Pool {
     /// Why it can go nowhere now.
     pub fn decide(&self, view: &View, key: Option<&Key>, choice: &Choice<'_>) -> Result<Decision, Refusal> {
         match (&self.affinity, key) {
-            (Affinity::Table(sessions), Some(key)) => self.decide_session(sessions, view, key, choice),
+            (Affinity::Table(sessions) | Affinity::Cookie(sessions, _), Some(key)) => {
+                self.decide_session(sessions, view, key, choice)
+            }
             (Affinity::Hash { .. }, Some(key)) => {
                 self.place(view, key.into(), choice, Reason::Placed, Tie::None)
             }
@@ -185,16 +187,15 @@ impl Pool {
 
     /// The backend that a cookie means, if it still lives the same life.
     fn at_home(&self, view: &View, home: &Home) -> Option<u32> {
-        let backend = self.backends.iter().position(|backend| backend.node == home.backend)?;
-        let now = self.home(view, backend as u32);
-        let same_life = home.incarnation == 0 || now.incarnation == 0 || home.incarnation == now.incarnation;
-        (home.address == now.address && same_life).then_some(backend as u32)
+        let backend = self.backends.iter().position(|backend| backend.node == home.backend)? as u32;
+        view.home(backend).is_some_and(|now| now.is(home)).then_some(backend)
     }
 
     fn take_turns(&self, view: &View, choice: &Choice<'_>) -> Result<Decision, Refusal> {
         let chooser = &view.keyless;
         let bounds = Bounds::of_requests(self, view);
-        let picked = bounds.pick(chooser, &choice.ask(0), choice.now)?;
+        let ask = Ask { key: 0, skip: choice.skip, load: choice.load, sessions: &|_| 0 };
+        let picked = bounds.pick(chooser, &ask, choice.now)?;
         Ok(Decision { backend: picked, reason: Reason::Balanced, tie: Tie::None })
     }
 
@@ -208,7 +209,9 @@ impl Pool {
     ) -> Result<Decision, Refusal> {
         let in_turns = key.by_turns && self.balance.hashes();
         let chooser = if in_turns { &view.keyless } else { &view.placer };
-        let backend = Bounds::of_sessions(self, view).pick(chooser, &choice.ask(key.hash), choice.now)?;
+        let sessions = |backend| self.table().map_or(0, |table| table.sessions(view.owner(backend)));
+        let ask = Ask { key: key.hash, skip: choice.skip, load: choice.load, sessions: &sessions };
+        let backend = Bounds::of_sessions(self, view).pick(chooser, &ask, choice.now)?;
         Ok(Decision { backend, reason, tie })
     }
 }
@@ -229,11 +232,5 @@ fn may_move(policy: OnBackendDown, keeper: Keeper, now: Now) -> Result<(), Refus
 impl From<&Key> for Placed {
     fn from(key: &Key) -> Self {
         Self { hash: key.placement, by_turns: key.by_turns }
-    }
-}
-
-impl<'a> Choice<'a> {
-    fn ask(&self, key: u64) -> Ask<'a> {
-        Ask { key, tried: self.skip, load: self.load }
     }
 }

@@ -37,9 +37,13 @@ pub(super) fn all(top: &Section<'_>, sections: &[Section<'_>], routes: &[Route])
 fn pool(section: &Section<'_>, route_keys: &[KeySource]) -> Option<Pool> {
     let slow_start =
         section.table("slow_start", &contract::SLOW_START).or("duration", Duration::ZERO, duration);
-    let sticky = sticky::read(section.table("sticky", &contract::STICKY), route_keys);
-    let balance = balance(section, sticky.as_ref());
+    let name = section.text("name");
+    let sticky = sticky::read(section.table("sticky", &contract::STICKY), name.as_deref(), route_keys);
+    let balance = balance(section, sticky.as_ref(), route_keys);
     let backends = backends(section);
+    if balance == Balance::RingHash {
+        ring(section, &backends);
+    }
     let health = health::active(&section.table("health", &contract::HEALTH));
     let outlier = health::outlier(&section.table("outlier", &contract::OUTLIER));
     let timeouts = health::timeouts(&section.table("timeouts", &contract::TIMEOUTS));
@@ -78,14 +82,14 @@ fn parsed_factor(value: &DeValue<'_>) -> Outcome<u32> {
 /// What counts sessions needs someone to count them.
 fn check_together(section: &Section<'_>, pool: &Pool) {
     let mode = match pool.sticky.as_ref().map(|sticky| &sticky.mode) {
-        Some(Mode::Table(_)) => return,
+        Some(Mode::Table(_) | Mode::Cookie(_)) => return,
         Some(Mode::Hash) => "`mode = \"hash\"`",
         None => "a pool without [pool.sticky]",
     };
     let hashes = pool.sticky.is_some();
     let needs = |key, what: &str| {
         let complaint = Complaint::invalid(format!("{mode} keeps no sessions, which {what} needs"));
-        section.complain(key, complaint.help("use `mode = \"table\"`"));
+        section.complain(key, complaint.help("use `mode = \"table\"` or `mode = \"cookie\"`"));
     };
     if pool.hash_balance_factor > 0 {
         needs("hash_balance_factor", "a bounded load");
@@ -100,27 +104,61 @@ fn check_together(section: &Section<'_>, pool: &Pool) {
     }
 }
 
-fn balance(section: &Section<'_>, sticky: Option<&Sticky>) -> Balance {
-    const NOW: &[(&str, Balance)] = &[
+fn balance(section: &Section<'_>, sticky: Option<&Sticky>, route_keys: &[KeySource]) -> Balance {
+    const ALL: &[(&str, Balance)] = &[
         ("round_robin", Balance::RoundRobin),
         ("least_request", Balance::LeastRequest),
         ("random", Balance::Random),
+        ("least_sessions", Balance::LeastSessions),
+        ("first", Balance::First),
         ("rendezvous", Balance::Rendezvous),
+        ("ring_hash", Balance::RingHash),
+        ("maglev", Balance::Maglev),
     ];
-    let chosen = section.read("balance", choice(NOW, &["ring_hash", "maglev", "least_sessions", "first"]));
+    let chosen = section.read("balance", choice(ALL, &[]));
     let is_sticky = section.has("sticky");
+    // Only cookie mode needs no key of the pool's; those of its routes can be hashed, too.
+    let is_keyless =
+        sticky.is_some_and(|sticky| sticky.key.is_empty() && matches!(sticky.mode, Mode::Cookie(_)));
     let wrong = |what: String, help| section.complain("balance", Complaint::invalid(what).help(help));
-    if chosen == Some(Balance::Rendezvous) && !is_sticky {
-        let help = "add [pool.sticky] with a key, or use \"round_robin\"";
-        wrong("\"rendezvous\" hashes a session key, and this pool has none".to_owned(), help);
+    let cannot_hash = is_keyless && route_keys.is_empty();
+    if let Some(policy) = chosen
+        && let Some((needs, instead)) = needs_sessions(policy)
+        && (!is_sticky || policy.hashes() && cannot_hash)
+    {
+        let help = format!("add [pool.sticky] with a key, or use \"{instead}\"");
+        wrong(format!("\"{policy}\" {needs}, and this pool has none"), help);
     }
-    let default = if is_sticky { Balance::Rendezvous } else { Balance::RoundRobin };
+    let default = if is_sticky && !is_keyless { Balance::Rendezvous } else { Balance::RoundRobin };
     let balance = chosen.unwrap_or(default);
-    if balance != Balance::Rendezvous && sticky.is_some_and(|sticky| matches!(sticky.mode, Mode::Hash)) {
-        let help = "use `balance = \"rendezvous\"`, or `mode = \"table\"`";
+    if !balance.hashes() && sticky.is_some_and(|sticky| matches!(sticky.mode, Mode::Hash)) {
+        let help = "use `balance = \"rendezvous\"`, or `mode = \"table\"`".to_owned();
         wrong(format!("\"{balance}\" does not hash, as `mode = \"hash\"` needs"), help);
     }
     balance
+}
+
+/// What a policy does with sessions, and which one does without.
+fn needs_sessions(policy: Balance) -> Option<(&'static str, &'static str)> {
+    match policy {
+        Balance::RoundRobin | Balance::LeastRequest | Balance::Random => None,
+        Balance::Rendezvous | Balance::RingHash | Balance::Maglev => {
+            Some(("hashes a session key", "round_robin"))
+        }
+        Balance::LeastSessions => Some(("counts sessions", "least_request")),
+        Balance::First => Some(("fills backends with sessions", "round_robin")),
+    }
+}
+
+/// A ring grows with the weights, and must not eat up the memory.
+fn ring(section: &Section<'_>, backends: &[Backend]) {
+    let sum: u64 = backends.iter().map(|backend| u64::from(backend.weight)).sum();
+    if sum > Balance::MOST_RING_WEIGHT {
+        let most = Balance::MOST_RING_WEIGHT;
+        let what = format!("\"ring_hash\" takes weights that sum to {most} at most, not to {sum}");
+        let help = "use smaller weights in the same proportions, or `balance = \"rendezvous\"`";
+        section.complain("balance", Complaint::invalid(what).help(help));
+    }
 }
 
 fn backends(pool: &Section<'_>) -> Vec<Backend> {

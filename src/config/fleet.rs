@@ -1,0 +1,87 @@
+//! How a pool uses its backends: the policies of `pool.balance`, what an operator wants of a backend, how one is
+//! emptied. Plain values.
+
+use std::fmt;
+use std::time::Duration;
+
+/// `pool.balance`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Balance {
+    /// Smooth weighted round robin.
+    RoundRobin,
+    /// Fewest requests in flight per weight.
+    LeastRequest,
+    /// The less busy of two backends drawn by weight.
+    Random,
+    /// Weighted rendezvous hashing of the session key.
+    Rendezvous,
+    /// Fewest sessions per weight.
+    LeastSessions,
+    /// The first backend in the order of the file that may take more.
+    First,
+    /// A hash ring of the session key.
+    RingHash,
+    /// Maglev hashing of the session key.
+    Maglev,
+}
+
+impl Balance {
+    /// The largest sum of weights in a pool with `ring_hash`, whose ring has 160 points for each unit of weight.
+    pub const MOST_RING_WEIGHT: u64 = 26_214;
+
+    /// Whether the session key alone says where new work goes, among backends that are as healthy.
+    pub const fn hashes(self) -> bool {
+        matches!(self, Self::Rendezvous | Self::RingHash | Self::Maglev)
+    }
+}
+
+/// `backend.state`: what an operator wants of a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Wanted {
+    /// To serve (the default).
+    #[default]
+    Ready,
+    /// To keep its sessions up to a deadline, and take no new ones.
+    Drain,
+    /// To serve nothing from now on.
+    Maint,
+}
+
+impl Wanted {
+    /// All of them, by the words of the file and the API.
+    pub const WORDS: &'static [(&'static str, Self)] =
+        &[("ready", Self::Ready), ("drain", Self::Drain), ("maint", Self::Maint)];
+
+    /// The word used in the file, logs and the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Drain => "drain",
+            Self::Maint => "maint",
+        }
+    }
+}
+
+/// `[pool.drain]`: from the order to drain to the end of the last session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drain {
+    /// Until then sessions stay. Default 30 min.
+    pub timeout: Duration,
+    /// The part of the time before the end in which sessions are ended one after the other. Default 30 s.
+    pub spread: Duration,
+}
+
+impl fmt::Display for Balance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::RoundRobin => "round_robin",
+            Self::LeastRequest => "least_request",
+            Self::Random => "random",
+            Self::Rendezvous => "rendezvous",
+            Self::LeastSessions => "least_sessions",
+            Self::First => "first",
+            Self::RingHash => "ring_hash",
+            Self::Maglev => "maglev",
+        })
+    }
+}
