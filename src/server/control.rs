@@ -13,7 +13,7 @@ use tokio::time::{Instant, interval, sleep_until};
 use super::status::{BackendStatus, PoolStatus, Status};
 use crate::affinity::{Facts, SessionKey, session_key};
 use crate::backend::Backend;
-use crate::config::{self, Config, Errors, Wanted};
+use crate::config::{self, Config, Errors, Problem, Wanted};
 use crate::headers::host_name;
 use crate::health::Monitor;
 use crate::pool::{self, Affinity, Choice, Decision, Keeper, Pool, Reason, View};
@@ -202,7 +202,9 @@ impl Control {
         let path = self.source.as_deref().ok_or(ReloadError::NoFile)?;
         let config = Config::load(path).inspect_err(|errors| {
             for problem in errors.problems() {
-                tracing::error!(file = errors.origin(), "not reloaded:{problem}");
+                let Problem { line, key, message, help, .. } = problem;
+                let (file, help) = (errors.origin(), help.as_deref());
+                tracing::error!(file, line, key, help, "not reloaded: {message}");
             }
         })?;
         self.apply(&config)?;
