@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use crate::affinity::SessionTable;
 use crate::affinity::table::Settings;
 use crate::backend::{Backend, Cause, Health, Leave, State};
+use crate::balance::{HashTable, Member};
 use crate::clock::Now;
 use crate::config::{self, Address, Config, Limits, Mode, Wanted};
 use crate::pool::{self, Affinity, Pool, Sessions};
@@ -86,6 +87,7 @@ fn build_pool(settings: &config::Pool, previous: Option<&Pool>, workers: usize, 
         name: settings.name.as_str().into(),
         backends,
         balance: settings.balance,
+        hash_table: hash_table(settings),
         hash_balance_factor: settings.hash_balance_factor,
         limits_sessions: settings.backends.iter().any(|backend| backend.max_sessions > 0),
         panic_threshold: settings.panic_threshold,
@@ -95,6 +97,13 @@ fn build_pool(settings: &config::Pool, previous: Option<&Pool>, workers: usize, 
         timeouts: settings.timeouts.clone(),
         affinity,
     }
+}
+
+fn hash_table(settings: &config::Pool) -> Option<Arc<HashTable>> {
+    let backends = settings.backends.iter().zip(0..);
+    let members: Vec<_> =
+        backends.map(|(it, backend)| Member { backend, weight: it.weight, name: &it.name }).collect();
+    HashTable::new(settings.balance, &members).map(Arc::new)
 }
 
 /// Makes the backends of one pool.

@@ -198,6 +198,38 @@ fn defaults_of_sticky_and_health() {
 }
 
 #[test]
+fn every_policy_is_read_and_shown_by_its_name() {
+    let policies = [
+        ("round_robin", Balance::RoundRobin, false),
+        ("least_request", Balance::LeastRequest, false),
+        ("random", Balance::Random, false),
+        ("least_sessions", Balance::LeastSessions, false),
+        ("first", Balance::First, false),
+        ("rendezvous", Balance::Rendezvous, true),
+        ("ring_hash", Balance::RingHash, true),
+        ("maglev", Balance::Maglev, true),
+    ];
+    for (name, policy, hashes) in policies {
+        let mode = if hashes { "hash" } else { "table" };
+        let settings =
+            format!("balance = \"{name}\"\nsticky = {{ key = [\"client_ip\"], mode = \"{mode}\" }}");
+        let pool = pool_with(&settings);
+        assert_eq!(
+            (pool.balance, pool.balance.hashes(), pool.balance.to_string()),
+            (policy, hashes, name.into())
+        );
+    }
+}
+
+#[test]
+fn the_heaviest_ring_is_accepted() {
+    let ring = "balance = \"ring_hash\", sticky = { key = [\"client_ip\"] }, backend";
+    let heavy = SHORTEST.replace("backend", ring).replace(":9000\"", ":9000\", weight = 26214");
+    let pool = parse(&heavy).pools.remove(0);
+    assert_eq!((pool.balance, pool.backends[0].weight), (Balance::RingHash, 26_214));
+}
+
+#[test]
 fn an_http_check_is_good_from_200_to_399_by_default() {
     let pool = pool_with("health = { path = \"/\", host = \"\" }");
     let Probe::Http { path, host, status } = pool.health.unwrap().probe else {

@@ -7,6 +7,7 @@ mod learning;
 #[path = "decision/proxy.rs"]
 mod proxy;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use homing::backend::Health;
@@ -298,11 +299,43 @@ fn a_backend_that_refused_is_not_asked_again_unless_the_key_is_bound_there() {
     assert_eq!((proxy.name(decision.backend), decision.reason), bound(&home));
 }
 
+// === Placement by sessions ===
+
+#[test]
+fn sessions_fill_backends_by_weight_whatever_is_live_of_them() {
+    let mut proxy =
+        Proxy::new(&format!("balance = \"least_sessions\"\n{TABLE}"), &[("a", 1), ("b", 1), ("c", 2)]);
+    let count = |homes: &BTreeMap<String, String>| {
+        ["a", "b", "c"].map(|name| homes.values().filter(|home| *home == name).count())
+    };
+    let homes = proxy.visit_all();
+    assert_eq!(count(&homes), [25, 25, 50]);
+    proxy.reload(&[("a", 1), ("b", 1), ("c", 2), ("d", 1)]);
+    assert!((0..25).all(|i| proxy.visit(&format!("new-{i}")).0 == "d"), "until it has as many");
+    assert_eq!(proxy.visit_all(), homes);
+}
+
+#[test]
+fn first_fills_the_first_that_is_up() {
+    let proxy = Proxy::new(&format!("balance = \"first\"\n{TABLE}"), &[("c", 1), ("a", 5), ("b", 1)]);
+    assert!(proxy.visit_all().values().all(|home| home == "c"));
+    proxy.set("c", Health::Suspect);
+    assert_eq!(proxy.visit("new-1"), ("a".into(), Reason::Placed));
+    assert_eq!(proxy.visit("room-1"), bound("c"));
+    proxy.set("c", Health::Up);
+    assert_eq!(proxy.visit("new-2"), ("c".into(), Reason::Placed));
+    assert_eq!(proxy.decide_among(Some("new-3"), &["c"]).map(|it| proxy.name(it.backend)), Some("a".into()));
+}
+
 // === Requests without a key ===
 
 #[test]
 fn requests_without_a_key_take_turns() {
-    for mode in ["", TABLE, HASH] {
+    let hashed =
+        ["rendezvous", "ring_hash", "maglev"].map(|policy| format!("balance = \"{policy}\"\n{HASH}"));
+    let all = ["least_request", "random", "least_sessions", "first", "rendezvous", "ring_hash", "maglev"];
+    let tables = all.map(|policy| format!("balance = \"{policy}\"\n{TABLE}"));
+    for mode in ["", TABLE, HASH].into_iter().chain(hashed.iter().chain(&tables).map(String::as_str)) {
         let proxy = Proxy::new(mode, THREE);
         let view = proxy.view();
         let choice = Choice { skip: &[], load: &|_| 0, now: proxy.now };

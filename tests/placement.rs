@@ -8,6 +8,10 @@
 
 #[path = "placement/policies.rs"]
 mod policies;
+#[path = "placement/published.rs"]
+mod published;
+#[path = "placement/tables.rs"]
+mod tables;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,7 +20,7 @@ use std::path::Path;
 use homing::backend::Health;
 use homing::balance::{Ask, Balancer, Candidate, ranking};
 use homing::clock::Now;
-use homing::config::Config;
+use homing::config::{Balance, Config};
 use homing::pool::{Choice, Pool, View};
 use homing::snapshot::Snapshot;
 use homing::stable_hash;
@@ -43,9 +47,14 @@ fn with_weights(fleet: &Fleet, weight: impl Fn(&str, u32) -> u32) -> Fleet {
 }
 
 fn snapshot(fleet: &Fleet) -> Snapshot {
+    snapshot_with(Balance::Rendezvous, fleet)
+}
+
+fn snapshot_with(policy: Balance, fleet: &Fleet) -> Snapshot {
     let mut source =
         String::from("listener = [{ address = \"127.0.0.1:0\" }]\nroute = [{ pool = \"app\" }]\n");
-    source.push_str("[[pool]]\nname = \"app\"\nsticky = { key = [\"query:room\"], mode = \"hash\" }\n");
+    let sticky = "sticky = { key = [\"query:room\"], mode = \"hash\" }";
+    writeln!(source, "[[pool]]\nname = \"app\"\nbalance = \"{policy}\"\n{sticky}").unwrap();
     for (name, weight) in fleet {
         writeln!(source, "[[pool.backend]]\nname = \"{name}\"\naddress = \"127.0.0.1:1\"\nweight = {weight}")
             .unwrap();
@@ -86,6 +95,16 @@ fn candidates(fleet: &Fleet) -> Vec<Candidate> {
         node: stable_hash::hash(name.as_bytes()),
     };
     fleet.iter().zip(0..).map(candidate).collect()
+}
+
+/// `n` places spread evenly over all hashes; as many as a Maglev table has slots hit each slot once.
+fn equidistant(n: u64) -> Vec<u64> {
+    (0..u128::from(n)).map(|i| (((i << 64) + (1 << 63)) / u128::from(n)) as u64).collect()
+}
+
+/// A question about idle backends.
+fn ask(key: u64, skip: &[u32]) -> Ask<'_> {
+    Ask { key, skip, load: &|_| 0, sessions: &|_| 0 }
 }
 
 fn any_fleet() -> impl Strategy<Value = Fleet> {
@@ -185,21 +204,21 @@ proptest! {
         prop_assert_eq!(places(&zeroed, &keys), places(&without(&fleet, &drained), &keys));
     }
 
-    /// The next in the ranking takes over when those before it are lost or tried.
+    /// The next in the ranking takes over when those before it are lost or skipped.
     #[test]
     fn failover_follows_the_ranking(fleet in any_fleet(), key in any::<u64>()) {
         let candidates = candidates(&fleet);
         let order = ranking(&candidates, key);
         let mut left = candidates.clone();
-        let mut tried = Vec::new();
+        let mut skip = Vec::new();
         for &next in &order {
             let next = candidates[next];
-            let picked = Balancer::Rendezvous.pick(&left, &Ask { key, tried: &[], load: &|_| 0 }).unwrap();
+            let picked = Balancer::Rendezvous.pick(&left, &ask(key, &[])).unwrap();
             prop_assert_eq!(left[picked], next);
-            let picked = Balancer::Rendezvous.pick(&candidates, &Ask { key, tried: &tried, load: &|_| 0 }).unwrap();
+            let picked = Balancer::Rendezvous.pick(&candidates, &ask(key, &skip)).unwrap();
             prop_assert_eq!(candidates[picked], next);
             left.retain(|candidate| *candidate != next);
-            tried.push(next.backend);
+            skip.push(next.backend);
         }
         prop_assert_eq!(order.len(), fleet.len());
     }
@@ -214,7 +233,7 @@ proptest! {
             cross(a, b).cmp(&cross(b, a)).then(bid(b).cmp(&bid(a))).then(a.node.cmp(&b.node))
         };
         let winner = candidates.iter().copied().min_by(before).unwrap();
-        let picked = Balancer::Rendezvous.pick(&candidates, &Ask { key, tried: &[], load: &|_| 0 }).unwrap();
+        let picked = Balancer::Rendezvous.pick(&candidates, &ask(key, &[])).unwrap();
         prop_assert_eq!(candidates[picked], winner);
     }
 }

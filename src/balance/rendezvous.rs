@@ -61,11 +61,11 @@ impl Leader {
     }
 }
 
-/// The winner for `key` among those not tried, as its position. O(n).
-pub(super) fn pick(candidates: &[Candidate], key: u64, tried: &[u32]) -> Option<usize> {
+/// The winner for `key` among those that are usable, as its position. O(n).
+pub(super) fn pick(candidates: &[Candidate], key: u64, usable: impl Fn(&Candidate) -> bool) -> Option<usize> {
     let mut leader: Option<Leader> = None;
     for (position, candidate) in candidates.iter().enumerate() {
-        if !tried.is_empty() && tried.contains(&candidate.backend) {
+        if !usable(candidate) {
             continue;
         }
         let bid = Bid::of(candidate, key);
@@ -81,6 +81,12 @@ pub(super) fn ranking(candidates: &[Candidate], key: u64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..candidates.len()).collect();
     order.sort_by(|&a, &b| Bid::of(&candidates[a], key).order(&Bid::of(&candidates[b], key)));
     order
+}
+
+/// `-log2(draw) / weight`: what is compared, as a number to show.
+pub(super) fn cost(candidate: &Candidate, key: u64) -> f64 {
+    const ONE: f64 = (1_u64 << 32) as f64;
+    neg_log2(combine(key, candidate.node)) as f64 / ONE / f64::from(candidate.weight)
 }
 
 #[cfg(test)]

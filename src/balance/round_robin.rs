@@ -1,6 +1,7 @@
 //! Smooth weighted round robin: in each run of `sum of weights` picks every candidate comes `weight` times, evenly spaced.
 
 use std::cell::Cell;
+use std::cmp::Reverse;
 
 use super::Candidate;
 
@@ -30,26 +31,39 @@ impl RoundRobin {
         this
     }
 
-    /// The next candidate that was not tried, as its position. Constant time where all weights are equal, else O(n).
-    pub fn pick(&self, candidates: &[Candidate], tried: &[u32]) -> Option<usize> {
-        if self.equal { self.rotate(candidates, tried) } else { self.weighted(candidates, tried) }
+    /// The next candidate that is not to be skipped, as its position. Constant time where all weights are equal, else O(n).
+    pub fn pick(&self, candidates: &[Candidate], skip: &[u32]) -> Option<usize> {
+        if self.equal { self.rotate(candidates, skip) } else { self.weighted(candidates, skip) }
     }
 
-    fn rotate(&self, candidates: &[Candidate], tried: &[u32]) -> Option<usize> {
+    /// The candidates in the order in which they would be picked next if each before were to be skipped; takes no turn.
+    pub fn order(&self, candidates: &[Candidate], skip: &[u32]) -> Vec<usize> {
+        let n = candidates.len();
+        let mut order: Vec<usize> = (0..n).collect();
+        if self.equal {
+            order.rotate_left(self.next.get().min(n));
+        } else {
+            let wealth = |i: usize| self.credit[i].get() + i64::from(candidates[i].weight);
+            order.sort_by_key(|&i| Reverse(wealth(i)));
+        }
+        order.retain(|&i| !skip.contains(&candidates[i].backend));
+        order
+    }
+
+    fn rotate(&self, candidates: &[Candidate], skip: &[u32]) -> Option<usize> {
         let n = candidates.len();
         let first = self.next.get();
-        let position =
-            (first..first + n).map(|i| i % n).find(|&i| !tried.contains(&candidates[i].backend))?;
+        let position = (first..first + n).map(|i| i % n).find(|&i| !skip.contains(&candidates[i].backend))?;
         self.next.set((position + 1) % n);
         Some(position)
     }
 
     /// Each candidate earns its weight; the richest is picked and pays what all earned together.
-    fn weighted(&self, candidates: &[Candidate], tried: &[u32]) -> Option<usize> {
+    fn weighted(&self, candidates: &[Candidate], skip: &[u32]) -> Option<usize> {
         let mut total = 0;
         let mut richest: Option<usize> = None;
         for (i, (candidate, credit)) in candidates.iter().zip(&self.credit).enumerate() {
-            if tried.contains(&candidate.backend) {
+            if skip.contains(&candidate.backend) {
                 continue;
             }
             total += i64::from(candidate.weight);

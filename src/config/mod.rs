@@ -169,6 +169,14 @@ pub enum Balance {
     Random,
     /// Weighted rendezvous hashing of the session key.
     Rendezvous,
+    /// Fewest sessions per weight.
+    LeastSessions,
+    /// The first backend in the order of the file that may take more.
+    First,
+    /// A hash ring of the session key.
+    RingHash,
+    /// Maglev hashing of the session key.
+    Maglev,
 }
 
 /// `[[pool.backend]]`: one server process.
@@ -364,6 +372,16 @@ pub struct Limits {
     pub queue: usize,
 }
 
+impl Balance {
+    /// The largest sum of weights in a pool with `ring_hash`, whose ring has 160 points for each unit of weight.
+    pub const MOST_RING_WEIGHT: u64 = 26_214;
+
+    /// Whether the session key alone says where new work goes, among backends that are as healthy.
+    pub const fn hashes(self) -> bool {
+        matches!(self, Self::Rendezvous | Self::RingHash | Self::Maglev)
+    }
+}
+
 impl Address {
     /// The port to connect to.
     pub fn port(&self) -> u16 {
@@ -393,13 +411,6 @@ impl fmt::Display for HostPattern {
     }
 }
 
-impl Balance {
-    /// Whether the session key alone says where it goes, as long as the fleet is the same.
-    pub const fn hashes(self) -> bool {
-        matches!(self, Self::Rendezvous)
-    }
-}
-
 impl fmt::Display for Balance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -407,6 +418,10 @@ impl fmt::Display for Balance {
             Self::LeastRequest => "least_request",
             Self::Random => "random",
             Self::Rendezvous => "rendezvous",
+            Self::LeastSessions => "least_sessions",
+            Self::First => "first",
+            Self::RingHash => "ring_hash",
+            Self::Maglev => "maglev",
         })
     }
 }

@@ -43,13 +43,13 @@ impl<'a> Bounds<'a> {
         let full = self.full(&chooser.candidates);
         let uneven =
             self.overloaded(&chooser.candidates).chain(self.starting(&chooser.candidates, ask.key, now));
-        let skip: Vec<u32> = ask.tried.iter().chain(&full).copied().chain(uneven).collect();
-        if let Some(backend) = chooser.pick(&Ask { tried: &skip, ..*ask }) {
+        let skip: Vec<u32> = ask.skip.iter().chain(&full).copied().chain(uneven).collect();
+        if let Some(backend) = chooser.pick(&Ask { skip: &skip, ..*ask }) {
             return Ok(backend);
         }
-        let skip: Vec<u32> = ask.tried.iter().chain(&full).copied().collect();
+        let skip: Vec<u32> = ask.skip.iter().chain(&full).copied().collect();
         let why = if full.is_empty() { Refusal::NoBackend } else { Refusal::Full };
-        chooser.pick(&Ask { tried: &skip, ..*ask }).ok_or(why)
+        chooser.pick(&Ask { skip: &skip, ..*ask }).ok_or(why)
     }
 
     /// Those that have all the sessions they may have.

@@ -194,7 +194,7 @@ impl Pool {
     fn take_turns(&self, view: &View, choice: &Choice<'_>) -> Result<Decision, Refusal> {
         let chooser = &view.keyless;
         let bounds = Bounds::of_requests(self, view);
-        let picked = bounds.pick(chooser, &choice.ask(0), choice.now)?;
+        let picked = bounds.pick(chooser, &choice.ask(0, &|_| 0), choice.now)?;
         Ok(Decision { backend: picked, reason: Reason::Balanced, tie: Tie::None })
     }
 
@@ -208,7 +208,9 @@ impl Pool {
     ) -> Result<Decision, Refusal> {
         let in_turns = key.by_turns && self.balance.hashes();
         let chooser = if in_turns { &view.keyless } else { &view.placer };
-        let backend = Bounds::of_sessions(self, view).pick(chooser, &choice.ask(key.hash), choice.now)?;
+        let sessions = |backend| self.table().map_or(0, |table| table.sessions(view.owner(backend)));
+        let ask = choice.ask(key.hash, &sessions);
+        let backend = Bounds::of_sessions(self, view).pick(chooser, &ask, choice.now)?;
         Ok(Decision { backend, reason, tie })
     }
 }
@@ -233,7 +235,10 @@ impl From<&Key> for Placed {
 }
 
 impl<'a> Choice<'a> {
-    fn ask(&self, key: u64) -> Ask<'a> {
-        Ask { key, tried: self.skip, load: self.load }
+    fn ask<'b>(&self, key: u64, sessions: &'b dyn Fn(u32) -> u64) -> Ask<'b>
+    where
+        'a: 'b,
+    {
+        Ask { key, skip: self.skip, load: self.load, sessions }
     }
 }

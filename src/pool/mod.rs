@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use crate::affinity::table::Fingerprint;
 use crate::affinity::{SessionKey, SessionTable};
 use crate::backend::Backend;
+use crate::balance::HashTable;
 use crate::clock::Now;
 use crate::config::{self, Balance, KeySource, OnBackendDown, Timeouts};
 use crate::stable_hash;
@@ -34,6 +35,8 @@ pub struct Pool {
     pub backends: Vec<Arc<Backend>>,
     /// How new work is placed.
     pub balance: Balance,
+    /// The placement table of the backends, where the policy has one.
+    pub hash_table: Option<Arc<HashTable>>,
     /// Bounded load for new keys, in percent of a backend's share of the sessions; 0: off.
     pub hash_balance_factor: u32,
     /// Whether a backend's sessions are limited.

@@ -217,7 +217,7 @@ impl Chooser {
         if candidates.is_empty() && suspects != Suspects::Excluded {
             candidates = of(&[Health::Suspect]);
         }
-        Self { balancer: Balancer::new(policy, &candidates, seed), candidates }
+        Self { balancer: Balancer::new(policy, &candidates, seed, pool.hash_table.clone()), candidates }
     }
 }
 

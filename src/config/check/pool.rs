@@ -40,6 +40,9 @@ fn pool(section: &Section<'_>, route_keys: &[KeySource]) -> Option<Pool> {
     let sticky = sticky::read(section.table("sticky", &contract::STICKY), route_keys);
     let balance = balance(section, sticky.as_ref());
     let backends = backends(section);
+    if balance == Balance::RingHash {
+        ring(section, &backends);
+    }
     let health = health::active(&section.table("health", &contract::HEALTH));
     let outlier = health::outlier(&section.table("outlier", &contract::OUTLIER));
     let timeouts = health::timeouts(&section.table("timeouts", &contract::TIMEOUTS));
@@ -101,26 +104,55 @@ fn check_together(section: &Section<'_>, pool: &Pool) {
 }
 
 fn balance(section: &Section<'_>, sticky: Option<&Sticky>) -> Balance {
-    const NOW: &[(&str, Balance)] = &[
+    const ALL: &[(&str, Balance)] = &[
         ("round_robin", Balance::RoundRobin),
         ("least_request", Balance::LeastRequest),
         ("random", Balance::Random),
+        ("least_sessions", Balance::LeastSessions),
+        ("first", Balance::First),
         ("rendezvous", Balance::Rendezvous),
+        ("ring_hash", Balance::RingHash),
+        ("maglev", Balance::Maglev),
     ];
-    let chosen = section.read("balance", choice(NOW, &["ring_hash", "maglev", "least_sessions", "first"]));
+    let chosen = section.read("balance", choice(ALL, &[]));
     let is_sticky = section.has("sticky");
     let wrong = |what: String, help| section.complain("balance", Complaint::invalid(what).help(help));
-    if chosen == Some(Balance::Rendezvous) && !is_sticky {
-        let help = "add [pool.sticky] with a key, or use \"round_robin\"";
-        wrong("\"rendezvous\" hashes a session key, and this pool has none".to_owned(), help);
+    if let (Some(policy), false) = (chosen, is_sticky)
+        && let Some((needs, instead)) = needs_sessions(policy)
+    {
+        let help = format!("add [pool.sticky] with a key, or use \"{instead}\"");
+        wrong(format!("\"{policy}\" {needs}, and this pool has none"), help);
     }
     let default = if is_sticky { Balance::Rendezvous } else { Balance::RoundRobin };
     let balance = chosen.unwrap_or(default);
-    if balance != Balance::Rendezvous && sticky.is_some_and(|sticky| matches!(sticky.mode, Mode::Hash)) {
-        let help = "use `balance = \"rendezvous\"`, or `mode = \"table\"`";
+    if !balance.hashes() && sticky.is_some_and(|sticky| matches!(sticky.mode, Mode::Hash)) {
+        let help = "use `balance = \"rendezvous\"`, or `mode = \"table\"`".to_owned();
         wrong(format!("\"{balance}\" does not hash, as `mode = \"hash\"` needs"), help);
     }
     balance
+}
+
+/// What a policy does with sessions, and which one does without.
+fn needs_sessions(policy: Balance) -> Option<(&'static str, &'static str)> {
+    match policy {
+        Balance::RoundRobin | Balance::LeastRequest | Balance::Random => None,
+        Balance::Rendezvous | Balance::RingHash | Balance::Maglev => {
+            Some(("hashes a session key", "round_robin"))
+        }
+        Balance::LeastSessions => Some(("counts sessions", "least_request")),
+        Balance::First => Some(("fills backends with sessions", "round_robin")),
+    }
+}
+
+/// A ring grows with the weights, and must not eat up the memory.
+fn ring(section: &Section<'_>, backends: &[Backend]) {
+    let sum: u64 = backends.iter().map(|backend| u64::from(backend.weight)).sum();
+    if sum > Balance::MOST_RING_WEIGHT {
+        let most = Balance::MOST_RING_WEIGHT;
+        let what = format!("\"ring_hash\" takes weights that sum to {most} at most, not to {sum}");
+        let help = "use smaller weights in the same proportions, or `balance = \"rendezvous\"`";
+        section.complain("balance", Complaint::invalid(what).help(help));
+    }
 }
 
 fn backends(pool: &Section<'_>) -> Vec<Backend> {
