@@ -12,7 +12,7 @@ use crate::affinity::table::Settings;
 use crate::backend::{Backend, Cause, Health, Leave, State};
 use crate::balance::{HashTable, Member};
 use crate::clock::Now;
-use crate::config::{self, Address, Config, Limits, Mode, Wanted};
+use crate::config::{self, Address, Config, KeySource, Limits, Mode, Pointer, Wanted};
 use crate::pool::{self, Affinity, Pool, Sessions};
 use crate::route::Router;
 
@@ -201,11 +201,19 @@ fn build_affinity(settings: &config::Pool, previous: Option<&Pool>) -> Affinity 
             };
             Affinity::Table(Sessions {
                 keys,
+                bodies: wanted.learn.iter().filter_map(in_body).collect(),
                 learn: wanted.learn.clone(),
                 table: build_table(bounds, previous),
                 on_backend_down: sticky.on_backend_down,
             })
         }
+    }
+}
+
+fn in_body(source: &KeySource) -> Option<Pointer> {
+    match source {
+        KeySource::Body(pointer) => Some(pointer.clone()),
+        _ => None,
     }
 }
 

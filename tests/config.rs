@@ -319,11 +319,20 @@ fn learning_can_be_chosen_and_turned_off() {
         |learn| table(&pool_with(&format!("sticky = {{ key = [\"cookie:a\"], learn = {learn} }}"))).learn;
     assert_eq!(learnt("[]"), []);
     assert_eq!(learnt("[\"header:x-b\"]"), sources(&["header:x-b"]));
+    assert_eq!(learnt("[\"body:/a/0\"]"), sources(&["body:/a/0"]));
 }
 
 #[test]
 fn key_sources_are_shown_as_they_are_written() {
-    for text in ["cookie:a.b", "header:x-room", "query:room id", "path:/*/{room}/a", "client_ip", "host"] {
+    for text in [
+        "cookie:a.b",
+        "header:x-room",
+        "query:room id",
+        "path:/*/{room}/a",
+        "client_ip",
+        "host",
+        "body:/a/0/b~1c~0",
+    ] {
         assert_eq!(KeySource::parse(text).unwrap().to_string(), text);
     }
 }
@@ -377,7 +386,7 @@ proptest! {
     }
 
     #[test]
-    fn no_key_source_panics(text in "(cookie|header|query|path|host|client_ip)?:?[/{}*a-z\\PC]{0,20}") {
+    fn no_key_source_panics(text in "(cookie|header|query|path|host|client_ip|body)?:?[/{}*a-z\\PC]{0,20}") {
         if let Ok(source) = KeySource::parse(&text) {
             prop_assert_eq!(KeySource::parse(&source.to_string()), Ok(source));
         }

@@ -6,6 +6,8 @@ mod support;
 
 #[path = "stickiness/balance.rs"]
 mod balance;
+#[path = "stickiness/bodies.rs"]
+mod bodies;
 #[path = "stickiness/keys.rs"]
 mod keys;
 #[path = "stickiness/learning.rs"]

@@ -1,4 +1,5 @@
-//! Keys that a response teaches: those a backend issues in `Set-Cookie` or another header.
+//! Keys that a response's head teaches: those a backend issues in `Set-Cookie` or another header. What its body
+//! teaches is found by [`super::body`].
 
 use std::borrow::Cow;
 
@@ -18,7 +19,7 @@ pub enum Taught<'a> {
     TakenBack(usize),
 }
 
-/// Calls `learn` for everything that `sources` find in a response. Set-Cookie lines are read, never changed.
+/// Calls `learn` for everything that `sources` find in a response's head. Set-Cookie lines are read, never changed.
 pub fn taught<'a>(
     sources: &'a [KeySource],
     response: &'a HeaderMap,
@@ -37,7 +38,11 @@ pub fn taught<'a>(
                 let values = values.filter(|value| !value.is_empty());
                 values.for_each(|value| learn(Taught::Issued(Cow::Borrowed(value))));
             }
-            KeySource::Query(_) | KeySource::Path(_) | KeySource::ClientIp | KeySource::Host => {}
+            KeySource::Query(_)
+            | KeySource::Path(_)
+            | KeySource::ClientIp
+            | KeySource::Host
+            | KeySource::Body(_) => {}
         }
     }
 }

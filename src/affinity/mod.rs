@@ -1,5 +1,6 @@
 //! What ties a request to a backend: session keys, where they are found, and the table that remembers their owners.
 
+pub mod body;
 mod learn;
 mod source;
 pub mod table;

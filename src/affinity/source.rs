@@ -19,6 +19,7 @@ pub fn extract<'a>(source: &KeySource, facts: &Facts<'a>) -> Option<Cow<'a, [u8]
         KeySource::Path(template) => path(facts.uri.path(), template),
         KeySource::ClientIp => Some(Cow::Owned(address(facts.client_ip))),
         KeySource::Host => Some(Cow::Borrowed(facts.host.as_bytes())),
+        KeySource::Body(_) => None,
     };
     key.filter(|bytes| !bytes.is_empty())
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use http::HeaderName;
 use thiserror::Error;
 
+use super::pointer::{Pointer, PointerError};
 use super::suggest;
 
 /// One place a session key can be in.
@@ -23,6 +24,8 @@ pub enum KeySource {
     ClientIp,
     /// `host`: the request's host, lower case, without the port.
     Host,
+    /// `body:POINTER`: a value in the JSON body of a response. It can only be learned.
+    Body(Pointer),
 }
 
 /// A path in which exactly one segment is the key: `/game/{room}`, `/*/{room}`. What follows the template is free.
@@ -69,15 +72,18 @@ pub enum KeyError {
     /// A template that fits no path, or has no key in it.
     #[error("{0}")]
     Template(&'static str),
+    /// `body:` without a JSON pointer.
+    #[error("{0}")]
+    Pointer(PointerError),
 }
 
 /// The kinds of key source there are.
-const KINDS: [&str; 6] = ["cookie", "header", "query", "path", "client_ip", "host"];
+const KINDS: [&str; 7] = ["cookie", "header", "query", "path", "client_ip", "host", "body"];
 /// Kinds of the contract that are not supported yet.
-const LATER: [&str; 3] = ["jwt", "sni", "body"];
+const LATER: [&str; 2] = ["jwt", "sni"];
 
 impl KeySource {
-    /// Reads `cookie:NAME`, `header:NAME`, `query:NAME`, `path:TEMPLATE`, `client_ip` or `host`.
+    /// Reads `cookie:NAME`, `header:NAME`, `query:NAME`, `path:TEMPLATE`, `client_ip`, `host` or `body:POINTER`.
     ///
     /// # Errors
     /// What is wrong with it, as a [`KeyError`].
@@ -90,6 +96,7 @@ impl KeySource {
             "path" => PathTemplate::parse(&named("path", name, |_| true)?).map(Self::Path),
             "client_ip" => alone("client_ip", name).map(|()| Self::ClientIp),
             "host" => alone("host", name).map(|()| Self::Host),
+            "body" => body(&named("body", name, |_| true)?).map(Self::Body),
             _ if LATER.contains(&kind) => Err(KeyError::Unsupported(text.to_owned())),
             _ => Err(KeyError::UnknownKind(kind.to_owned())),
         }
@@ -97,7 +104,12 @@ impl KeySource {
 
     /// Whether a response can teach such a key.
     pub fn is_learnable(&self) -> bool {
-        matches!(self, Self::Cookie(_) | Self::Header(_))
+        matches!(self, Self::Cookie(_) | Self::Header(_) | Self::Body(_))
+    }
+
+    /// Whether a request can carry such a key. Requests' bodies are not read.
+    pub fn is_in_requests(&self) -> bool {
+        !matches!(self, Self::Body(_))
     }
 }
 
@@ -111,10 +123,12 @@ impl KeyError {
                 return suggest::did_you_mean(kind, KINDS).or_else(|| Some(format!("write {forms}")));
             }
             Self::NoName("path") => "write \"path:/game/{room}\"".to_owned(),
+            Self::NoName("body") => "write \"body:/session\"".to_owned(),
             Self::NoName(kind) => format!("write \"{kind}:session\""),
             Self::TakesNoName(kind) => format!("write \"{kind}\""),
             Self::BadName { .. } => "letters, digits and - _ . are safe".to_owned(),
             Self::Template(_) => "write \"path:/game/{room}\" or \"path:/*/{room}\"".to_owned(),
+            Self::Pointer(error) => error.help().to_owned(),
         };
         Some(help)
     }
@@ -174,6 +188,10 @@ fn header(name: &str) -> Result<HeaderName, KeyError> {
     HeaderName::try_from(name).map_err(|_| KeyError::BadName { kind: "header", name: name.to_owned() })
 }
 
+fn body(pointer: &str) -> Result<Pointer, KeyError> {
+    Pointer::parse(pointer).map_err(KeyError::Pointer)
+}
+
 /// A `token` of RFC 9110, as header and cookie names are.
 fn is_token(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
@@ -188,6 +206,7 @@ impl fmt::Display for KeySource {
             Self::Path(template) => write!(f, "path:{template}"),
             Self::ClientIp => f.write_str("client_ip"),
             Self::Host => f.write_str("host"),
+            Self::Body(pointer) => write!(f, "body:{pointer}"),
         }
     }
 }

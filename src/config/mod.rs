@@ -7,6 +7,7 @@ mod contract;
 mod error;
 mod file;
 mod key;
+mod pointer;
 mod preset;
 mod report;
 mod suggest;
@@ -27,6 +28,7 @@ use ipnet::IpNet;
 
 pub use error::{Errors, Problem, ProblemKind};
 pub use key::{KeyError, KeySource, PathTemplate, Segment};
+pub use pointer::{Pointer, PointerError};
 pub use preset::Preset;
 pub use summary::Summary;
 
@@ -304,7 +306,7 @@ pub enum Field {
     /// The value of this header field.
     Header(HeaderName),
     /// What this JSON pointer (RFC 6901) leads to in the body.
-    Json(String),
+    Json(Pointer),
 }
 
 /// What an active check does.

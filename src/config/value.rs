@@ -106,8 +106,18 @@ pub(super) fn choice<T: Copy>(
     }
 }
 
-/// A `KIND:NAME` of `sticky.key`.
+/// A `KIND:NAME` of `sticky.key` or `route.key`.
 pub(super) fn key_source(value: &DeValue<'_>) -> Outcome<KeySource> {
+    let source = source(value)?;
+    if source.is_in_requests() {
+        return Ok(source);
+    }
+    let complaint =
+        Complaint::invalid(format!("a request's body is not read: \"{source}\" can only be learned"));
+    Err(complaint.help("name it in `learn` of [pool.sticky]"))
+}
+
+fn source(value: &DeValue<'_>) -> Outcome<KeySource> {
     KeySource::parse(string(value)?).map_err(|error| match error {
         KeyError::Unsupported(_) => Complaint::unsupported(error.to_string()),
         _ => Complaint::invalid(error.to_string()).maybe_help(error.help()),
@@ -116,12 +126,12 @@ pub(super) fn key_source(value: &DeValue<'_>) -> Outcome<KeySource> {
 
 /// A key source that a response can teach.
 pub(super) fn learnt(value: &DeValue<'_>) -> Outcome<KeySource> {
-    let source = key_source(value)?;
+    let source = source(value)?;
     if source.is_learnable() {
         return Ok(source);
     }
     let complaint = Complaint::invalid(format!("\"{source}\" is not in a response, and cannot be learned"));
-    Err(complaint.help("only cookie: and header: sources can"))
+    Err(complaint.help("only cookie:, header: and body: sources can"))
 }
 
 /// A complaint about a value's type.

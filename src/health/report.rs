@@ -32,7 +32,7 @@ impl Report {
 fn text(field: &Field, answer: &Answer, document: &Value) -> Option<String> {
     let text = match field {
         Field::Header(name) => answer.headers.get(name)?.to_str().ok()?.trim().to_owned(),
-        Field::Json(pointer) => match document.pointer(pointer)? {
+        Field::Json(pointer) => match document.pointer(&pointer.to_string())? {
             Value::String(text) => text.clone(),
             Value::Number(number) => number.to_string(),
             Value::Bool(truth) => truth.to_string(),
@@ -49,6 +49,7 @@ fn is_yes(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Pointer;
     use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
     fn answer(fields: &[(&'static str, &'static str)], body: &str) -> Answer {
@@ -64,7 +65,7 @@ mod tests {
     }
 
     fn json(pointer: &str) -> Field {
-        Field::Json(pointer.into())
+        Field::Json(Pointer::parse(pointer).unwrap())
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use super::{Decision, Keeper, Key, Pool, Tie, View};
-use crate::affinity::table::{Binding, Claim, Fingerprint, Lesson};
+use crate::affinity::table::{self, Binding, Claim, Fingerprint};
 use crate::affinity::{Taught, taught};
 use crate::clock::Now;
 use crate::config::OnBackendDown;
@@ -86,7 +86,7 @@ impl Pool {
         now: Now,
     ) -> Lessons {
         let Some(sessions) = self.sessions() else { return Lessons::default() };
-        let mut class = Class { pool: self, view, backend, request_key, now, lessons: Lessons::default() };
+        let mut class = Class::new(self, view, backend, request_key, now);
         taught(&sessions.learn, response, now, |said| match said {
             Taught::Issued(bytes) => class.learn(&bytes),
             Taught::TakenBack(source) => class.end(source),
@@ -95,16 +95,9 @@ impl Pool {
     }
 
     /// Binds a key that the body of a response of `backend` issues.
-    pub fn learn_key(
-        &self,
-        view: &View,
-        backend: u32,
-        request_key: Option<&Key>,
-        bytes: &[u8],
-        now: Now,
-    ) -> Lessons {
-        let mut class = Class { pool: self, view, backend, request_key, now, lessons: Lessons::default() };
-        class.learn(bytes);
+    pub fn learn_key(&self, view: &View, backend: u32, lesson: Lesson<'_>, now: Now) -> Lessons {
+        let mut class = Class::new(self, view, backend, lesson.request_key, now);
+        class.learn(lesson.bytes);
         class.lessons
     }
 
@@ -121,10 +114,17 @@ struct Class<'a> {
     backend: u32,
     request_key: Option<&'a Key>,
     now: Now,
+    /// By which the first key of the response was placed, and with it all others.
+    placement: Option<u64>,
     lessons: Lessons,
 }
 
-impl Class<'_> {
+impl<'a> Class<'a> {
+    fn new(pool: &'a Pool, view: &'a View, backend: u32, request_key: Option<&'a Key>, now: Now) -> Self {
+        let lessons = Lessons::default();
+        Self { pool, view, backend, request_key, now, placement: None, lessons }
+    }
+
     /// The session that the client is told to forget is the one it came with, if that was found in this source.
     fn end(&mut self, source: usize) {
         let came_with =
@@ -137,9 +137,12 @@ impl Class<'_> {
     fn learn(&mut self, bytes: &[u8]) {
         let Some(sessions) = self.pool.sessions() else { return };
         let key = self.pool.hash_key(bytes);
-        let asked_by = self.request_key.copied().unwrap_or(key);
-        let known = sessions.table.peek(asked_by.fingerprint, self.now);
-        let placement = known.map_or(asked_by.placement, |known| known.placement);
+        let placed_by = |key: &Key| {
+            let known = sessions.table.peek(key.fingerprint, self.now);
+            known.map_or(key.placement, |known| known.placement)
+        };
+        let placement = self.placement.unwrap_or_else(|| placed_by(self.request_key.unwrap_or(&key)));
+        self.placement = Some(placement);
         let is_gone = |binding: &Binding| match self.view.keeper(binding, self.now) {
             Keeper::Here(_) => false,
             Keeper::Down { .. } => sessions.on_backend_down == OnBackendDown::Rebind,
@@ -147,10 +150,26 @@ impl Class<'_> {
         };
         let owner = self.view.owner(self.backend);
         match sessions.table.learn(key.fingerprint, placement, owner, self.now, is_gone) {
-            Lesson::Learned => self.lessons.learned += 1,
-            Lesson::Violation => self.lessons.violations += 1,
-            Lesson::Known | Lesson::Full => {}
+            table::Lesson::Learned => self.lessons.learned += 1,
+            table::Lesson::Violation => self.lessons.violations += 1,
+            table::Lesson::Known | table::Lesson::Full => {}
         }
+    }
+}
+
+/// A key that a body issues.
+#[derive(Debug, Clone, Copy)]
+pub struct Lesson<'a> {
+    /// The key of the request that was answered.
+    pub request_key: Option<&'a Key>,
+    /// The key that is issued.
+    pub bytes: &'a [u8],
+}
+
+impl std::ops::AddAssign for Lessons {
+    fn add_assign(&mut self, other: Self) {
+        self.learned += other.learned;
+        self.violations += other.violations;
     }
 }
 

@@ -19,10 +19,10 @@ use crate::affinity::{SessionKey, SessionTable};
 use crate::backend::Backend;
 use crate::balance::HashTable;
 use crate::clock::Now;
-use crate::config::{self, Balance, KeySource, OnBackendDown, Timeouts};
+use crate::config::{self, Balance, KeySource, OnBackendDown, Pointer, Timeouts};
 use crate::stable_hash;
 
-pub use commit::{Commit, Lease, Lessons};
+pub use commit::{Commit, Lease, Lesson, Lessons};
 pub use decide::{Choice, Decision, Reason, Refusal, Tie};
 pub use view::{Keeper, Leaver, View};
 
@@ -76,6 +76,8 @@ pub struct Sessions {
     pub keys: Vec<KeySource>,
     /// Where responses teach keys.
     pub learn: Vec<KeySource>,
+    /// Those of them that are in bodies.
+    pub bodies: Arc<[Pointer]>,
     /// Who owns which key.
     pub table: Arc<SessionTable>,
     /// What becomes of a key whose backend is down.
@@ -88,6 +90,8 @@ pub struct Shared {
     generation: AtomicU64,
     /// Wakes those who wait for a change of the fleet.
     pub news: Notify,
+    /// Bodies that might have taught a key, had they not been compressed.
+    pub encoded_bodies: AtomicU64,
     /// Requests that wait for something, in the whole process; bounded by `limits.queue`.
     pub waiting: AtomicU64,
 }
@@ -95,7 +99,12 @@ pub struct Shared {
 impl Shared {
     /// The shared part of a pool nothing is known of.
     pub fn new() -> Self {
-        Self { generation: AtomicU64::new(1), news: Notify::new(), waiting: AtomicU64::new(0) }
+        Self {
+            generation: AtomicU64::new(1),
+            news: Notify::new(),
+            encoded_bodies: AtomicU64::new(0),
+            waiting: AtomicU64::new(0),
+        }
     }
 
     /// Grows whenever the health or address of a backend changed; views of an older one are to be rebuilt.

@@ -9,6 +9,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::Client;
+use super::lesson::Reader;
 use super::running::Running;
 use crate::transport::exchange::Phase;
 use crate::transport::io::Activity;
@@ -34,6 +35,8 @@ pub(super) struct Stream {
     pub(super) incoming: Incoming,
     /// None once the body has ended.
     pub(super) running: Option<Running>,
+    /// Looks for a session key in it; none when there is nothing to be found, or no more.
+    pub(super) reader: Option<Box<Reader>>,
 }
 
 impl Body {
@@ -86,6 +89,11 @@ impl Stream {
     }
 
     fn passed(&mut self, data: &Bytes) {
+        if let (Some(reader), Some(running)) = (&mut self.reader, &mut self.running)
+            && !reader.read(running, data)
+        {
+            self.reader = None;
+        }
         if let Some(Running { record: Some(record), .. }) = &mut self.running {
             record.sent += data.len() as u64;
         }

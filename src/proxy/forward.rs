@@ -145,6 +145,10 @@ impl Forward {
     async fn reach(&mut self) -> Result<Reached, Error> {
         for _ in 0..ROUNDS {
             let view = self.current.view(self.plan.pool);
+            if !view.leaving().is_empty() {
+                // Sessions end at exact moments, of which the time of the last sweep may fall short.
+                self.now = self.worker.clock.now();
+            }
             let decision = match self.decide(&view) {
                 Ok(decision) => decision,
                 Err(refusal) => {

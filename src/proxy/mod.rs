@@ -14,6 +14,7 @@ mod core;
 mod error;
 mod forward;
 mod frames;
+mod lesson;
 mod moving;
 mod outbound;
 mod request;

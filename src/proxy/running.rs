@@ -10,7 +10,7 @@ use super::Worker;
 use super::worker::Current;
 use crate::backend::{Backend, Counters};
 use crate::clock::Now;
-use crate::pool::{Key, Lease, Pool};
+use crate::pool::{Key, Lease, Pool, View};
 use crate::telemetry::Record;
 use crate::transport::Link;
 use crate::transport::exchange::{Home, Membership, Phase, Tag};
@@ -109,9 +109,9 @@ impl Running {
         self.backend().state.counters(self.worker.index)
     }
 
-    /// The position of the pool.
-    pub(super) fn pool_position(&self) -> usize {
-        self.pool
+    /// The pool as this worker sees it now.
+    pub(super) fn view(&self) -> Rc<View> {
+        self.current.view(self.pool)
     }
 
     /// The epoch of the session's binding.

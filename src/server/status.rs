@@ -1,5 +1,7 @@
 //! The state of pools and backends as those see it who look from outside: plain values, ready to be written as JSON.
 
+use std::sync::atomic::Ordering;
+
 use serde::Serialize;
 
 use crate::backend::{Backend, Cause, Health, State};
@@ -30,6 +32,8 @@ pub struct PoolStatus {
     pub evictions_total: u64,
     /// Responses that taught a key which lives elsewhere.
     pub affinity_violations_total: u64,
+    /// Bodies that might have taught a key, had they not been compressed.
+    pub encoded_bodies_total: u64,
     /// Requests without a session key, where the pool looks for one.
     pub keyless_total: u64,
     /// Requests that wait now: for room, for a backend to come back, for a key to move.
@@ -109,8 +113,9 @@ impl PoolStatus {
             capacity: table.map_or(0, |table| table.capacity() as u64),
             evictions_total: table.map_or(0, |table| table.evictions()),
             affinity_violations_total: table.map_or(0, |table| table.violations()),
+            encoded_bodies_total: pool.shared.encoded_bodies.load(Ordering::Relaxed),
             keyless_total: keyless.sum(),
-            waiting: pool.shared.waiting.load(std::sync::atomic::Ordering::Relaxed),
+            waiting: pool.shared.waiting.load(Ordering::Relaxed),
             panicking: View::new(pool, 0).panics(),
             backends,
         }

@@ -1,7 +1,5 @@
 //! The session table: bindings last as long as their sessions, whatever else changes in the fleet.
 
-use homing::config::Config;
-
 use crate::support::websocket::{Tunnel, echo};
 use crate::support::{Backend, Events, Proxy, Setup, eventually};
 
@@ -13,10 +11,6 @@ fn rooms(proxy: &Proxy) -> Vec<String> {
 
 fn sticky(backends: &[&Backend]) -> Setup {
     Setup::of(backends).sticky("\"path:/game/{room}\"")
-}
-
-fn apply(proxy: &Proxy, setup: &Setup) {
-    proxy.control().apply(&Config::parse(&setup.toml(), "test").unwrap()).unwrap();
 }
 
 fn sessions(proxy: &Proxy) -> u64 {
@@ -38,9 +32,9 @@ fn added_backends_and_other_weights_move_nothing() {
     let (a, b, c) = (Backend::named("a"), Backend::named("b"), Backend::named("c"));
     let proxy = sticky(&[&a, &b]).start();
     let first = rooms(&proxy);
-    apply(&proxy, &sticky(&[&a, &b, &c]).weight("c", 100));
+    proxy.apply(&sticky(&[&a, &b, &c]).weight("c", 100));
     assert_eq!(rooms(&proxy), first);
-    apply(&proxy, &sticky(&[&c, &b, &a]).weight("a", 0));
+    proxy.apply(&sticky(&[&c, &b, &a]).weight("a", 0));
     assert_eq!(rooms(&proxy), first, "weight 0 keeps its own");
     let new: Vec<String> = (0..20).map(|room| proxy.get(&format!("/game/new-{room}"), &[]).text()).collect();
     assert!(!new.contains(&"a".to_owned()), "and takes no new: {new:?}");
@@ -51,7 +45,10 @@ fn removing_a_backend_moves_its_rooms_only() {
     let (a, b, c) = (Backend::named("a"), Backend::named("b"), Backend::named("c"));
     let proxy = sticky(&[&a, &b, &c]).start();
     let first = rooms(&proxy);
-    apply(&proxy, &sticky(&[&a, &b]));
+    proxy.apply(&sticky(&[&a, &b]));
+    assert_eq!(rooms(&proxy), first, "it leaves with its rooms, and has half an hour for that");
+    proxy.apply(&sticky(&[&a, &b, &c]).table("drain", "timeout = \"0s\""));
+    proxy.apply(&sticky(&[&a, &b]).table("drain", "timeout = \"0s\""));
     for (before, after) in first.iter().zip(rooms(&proxy)) {
         assert!(if before == "c" { after != "c" } else { after == *before }, "{before} became {after}");
     }

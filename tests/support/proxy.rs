@@ -14,6 +14,8 @@ use super::wait::eventually;
 #[derive(Debug, Clone, Default)]
 pub struct Setup {
     backends: Vec<(String, SocketAddr, u32)>,
+    /// Further settings of backends, by name.
+    extras: Vec<(String, String)>,
     top: String,
     server: String,
     log: String,
@@ -92,6 +94,12 @@ impl Setup {
         self
     }
 
+    /// Further settings of one backend.
+    pub fn backend(mut self, backend: &str, settings: &str) -> Self {
+        self.extras.push((backend.into(), settings.into()));
+        self
+    }
+
     pub fn toml(&self) -> String {
         let Self { top, server, log, pool, tables, limits, .. } = self;
         let routes = if self.routes.is_empty() { "[[route]]\npool = \"app\"" } else { &self.routes };
@@ -99,6 +107,9 @@ impl Setup {
         for (name, address, weight) in &self.backends {
             let _ = write!(backends, "[[pool.backend]]\nname = \"{name}\"\naddress = \"{address}\"\n");
             let _ = writeln!(backends, "weight = {weight}");
+            for (_, settings) in self.extras.iter().filter(|(of, _)| of == name) {
+                let _ = writeln!(backends, "{settings}");
+            }
         }
         format!(
             "{top}\n[server]\n{server}\n[log]\n{log}\n[limits]\n{limits}\n[[listener]]\naddress = \"127.0.0.1:0\"\n\
@@ -145,6 +156,12 @@ impl Proxy {
 
     pub fn server(&self) -> &Server {
         self.server.as_ref().unwrap()
+    }
+
+    /// Puts another configuration in force.
+    #[track_caller]
+    pub fn apply(&self, setup: &Setup) {
+        self.control().apply(&Config::parse(&setup.toml(), "test").unwrap()).unwrap();
     }
 
     pub fn control(&self) -> Control {

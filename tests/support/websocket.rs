@@ -122,11 +122,15 @@ impl Tunnel {
         read_frame(&mut self.client.reader)
     }
 
-    /// Reads to the end; the code of the Close that must be the last frame.
+    /// Reads to the end, and answers a Close; its code, which must be the last frame.
     #[track_caller]
     pub fn close_code(&mut self) -> Option<u16> {
         let mut last = None;
         while let Some(frame) = self.frame() {
+            if frame.opcode == CLOSE {
+                // Nobody need be left to read it.
+                let _ = self.client.reader.source.write_all(&masked(CLOSE, &frame.payload));
+            }
             last = Some(frame);
         }
         last.and_then(|frame| frame.code())

@@ -9,7 +9,7 @@ use http::HeaderName;
 use crate::config::file::Section;
 use crate::config::report::Complaint;
 use crate::config::value::{Outcome, duration, number, parsed, positive};
-use crate::config::{Drain, Field, Health, Outlier, Probe, Timeouts, address};
+use crate::config::{Drain, Field, Health, Outlier, Pointer, Probe, Timeouts, address};
 
 const STATUSES: RangeInclusive<u16> = 100..=599;
 
@@ -46,11 +46,8 @@ fn header_name(text: &str) -> Outcome<HeaderName> {
     name.map_err(|_| Complaint::invalid(format!("{text:?} cannot be the name of a header")))
 }
 
-fn pointer(text: &str) -> Outcome<String> {
-    if text.starts_with('/') {
-        return Ok(text.to_owned());
-    }
-    Err(Complaint::invalid(format!("{text:?} is not a JSON pointer")).help("write \"/instance\""))
+fn pointer(text: &str) -> Outcome<Pointer> {
+    Pointer::parse(text).map_err(|error| Complaint::invalid(error.to_string()).help("write \"/instance\""))
 }
 
 pub(super) fn outlier(section: &Section<'_>) -> Outlier {
