@@ -127,6 +127,16 @@ proptest! {
     }
 }
 
+/// In few slots do two backends want the same one in the same turn, so all slots are compared.
+#[test]
+fn the_order_of_the_file_matters_to_no_slot() {
+    let keys = equidistant(SLOTS.into());
+    for fleet in [fleet([1; 100]), fleet((0..100).map(|n| 1 + n % 4))] {
+        let reversed: Fleet = fleet.iter().rev().cloned().collect();
+        assert_eq!(all_up(Balance::Maglev, &fleet, &keys), all_up(Balance::Maglev, &reversed, &keys));
+    }
+}
+
 #[test]
 fn nobody_has_a_key_when_nobody_is_usable() {
     for policy in TABLES {
