@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::bounds::Bounds;
+use super::view::Chooser;
 use super::{Affinity, Home, Keeper, Key, Pool, Sessions, View};
 use crate::balance::Ask;
 use crate::clock::Now;
@@ -206,12 +207,16 @@ impl Pool {
         reason: Reason,
         tie: Tie,
     ) -> Result<Decision, Refusal> {
-        let in_turns = key.by_turns && self.balance.hashes();
-        let chooser = if in_turns { &view.keyless } else { &view.placer };
+        let chooser = self.chooser(view, key.by_turns);
         let sessions = |backend| self.table().map_or(0, |table| table.sessions(view.owner(backend)));
         let ask = choice.ask(key.hash, &sessions);
         let backend = Bounds::of_sessions(self, view).pick(chooser, &ask, choice.now)?;
         Ok(Decision { backend, reason, tie })
+    }
+
+    /// Who chooses a backend for a key.
+    pub(super) fn chooser<'v>(&self, view: &'v View, by_turns: bool) -> &'v Chooser {
+        if by_turns && self.balance.hashes() { &view.keyless } else { &view.placer }
     }
 }
 
@@ -235,7 +240,7 @@ impl From<&Key> for Placed {
 }
 
 impl<'a> Choice<'a> {
-    fn ask<'b>(&self, key: u64, sessions: &'b dyn Fn(u32) -> u64) -> Ask<'b>
+    pub(super) fn ask<'b>(&self, key: u64, sessions: &'b dyn Fn(u32) -> u64) -> Ask<'b>
     where
         'a: 'b,
     {

@@ -6,6 +6,7 @@
 mod bounds;
 mod commit;
 mod decide;
+mod prospects;
 mod view;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::stable_hash;
 
 pub use commit::{Commit, Lease, Lesson, Lessons};
 pub use decide::{Choice, Decision, Reason, Refusal, Tie};
+pub use prospects::{Bar, Prospect};
 pub use view::{Keeper, Leaver, View};
 
 /// A named set of backends with one balance policy and one stickiness.
@@ -179,6 +181,15 @@ impl Pool {
             Affinity::None => &[],
             Affinity::Hash { keys } => keys,
             Affinity::Table(sessions) => &sessions.keys,
+        }
+    }
+
+    /// How the pool keeps keys, in the words of the file; `none` where it does not.
+    pub const fn mode(&self) -> &'static str {
+        match self.affinity {
+            Affinity::None => "none",
+            Affinity::Hash { .. } => "hash",
+            Affinity::Table(_) => "table",
         }
     }
 
