@@ -1,13 +1,14 @@
 //! What a whole file means: reads every table, in the order in which they need each other, into a [`Config`].
 //! What one value may be is [`super::value`]'s; how problems are told is [`super::report`]'s.
 
+mod admin;
 mod health;
 mod pool;
 mod route;
 mod sticky;
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -17,9 +18,7 @@ use tracing_subscriber::EnvFilter;
 use super::file::{Section, Unique};
 use super::report::{Complaint, Report};
 use super::value::{self, Outcome, choice, duration, flag, number, parsed, positive, size};
-use super::{
-    Admin, Config, Errors, Limits, Listener, Log, LogFormat, Server, address, contract, suggest, syntax,
-};
+use super::{Config, Errors, Limits, Listener, Log, LogFormat, Server, address, contract, suggest, syntax};
 
 /// More threads than this are a slip of the finger.
 const MOST_WORKERS: u64 = 1024;
@@ -32,9 +31,9 @@ const MOST_HEADER_BYTES: u64 = 16 << 20;
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// Checks `source`; `origin` names it in messages.
-pub(super) fn config(source: &str, origin: &str) -> Result<Config, Errors> {
-    let report = Report::new(source);
+/// Checks `source`; `origin` names it in messages, and its relative paths begin in `directory`.
+pub(super) fn config(source: &str, origin: &str, directory: &Path) -> Result<Config, Errors> {
+    let report = Report::new(source, directory);
     let source = syntax::mend(source, &report);
     let (document, _) = DeTable::parse_recoverable(&source);
     let config = file(&Section::top(&report, document.get_ref()));
@@ -47,7 +46,7 @@ fn file(top: &Section<'_>) -> Config {
     Config {
         trusted_proxies: top.list("trusted_proxies", parsed(address::network)).unwrap_or_default(),
         server: server(&top.table("server", &contract::SERVER)),
-        admin: admin(&top.table("admin", &contract::ADMIN)),
+        admin: admin::read(&top.table("admin", &contract::ADMIN)),
         log: log(&top.table("log", &contract::LOG)),
         listeners: listeners(top),
         pools: pool::all(top, &pools, &routes),
@@ -62,19 +61,6 @@ fn server(section: &Section<'_>) -> Server {
         workers: section.or("workers", cpus, value::count(MOST_WORKERS)),
         shutdown_timeout: section.or("shutdown_timeout", Duration::from_secs(20), duration),
     }
-}
-
-fn admin(section: &Section<'_>) -> Option<Admin> {
-    if !section.is_present() {
-        return None;
-    }
-    let token_file = section.read("token_file", value::text).map(PathBuf::from);
-    let address = section.need("address", parsed(address::listener))?;
-    if !address.ip().is_loopback() && !section.has("token_file") {
-        let complaint = Complaint::invalid("whoever reaches this address could change the proxy");
-        section.complain("address", complaint.help("add `token_file`, or use a loopback address"));
-    }
-    Some(Admin { address, token_file })
 }
 
 fn log(section: &Section<'_>) -> Log {

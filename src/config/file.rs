@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::slice;
 
 use toml::Spanned;
@@ -109,6 +110,11 @@ impl<'a> Section<'a> {
         let path = |index| format!("{}[{index}]", self.path_of(key));
         let items = array.iter().enumerate();
         Some(items.filter_map(|(index, item)| self.outcome(path(index), item, &parse)).collect())
+    }
+
+    /// The file that `path` means: a relative one begins where this file is.
+    pub(super) fn near(&self, path: &str) -> PathBuf {
+        self.report.directory.join(path)
     }
 
     /// The table below this one that `table` describes; with nothing in it, if it is not there.

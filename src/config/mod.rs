@@ -13,6 +13,7 @@ mod report;
 mod suggest;
 mod summary;
 mod syntax;
+mod token;
 mod units;
 mod value;
 
@@ -20,7 +21,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use http::HeaderName;
@@ -31,6 +32,7 @@ pub use key::{KeyError, KeySource, PathTemplate, Segment};
 pub use pointer::{Pointer, PointerError};
 pub use preset::Preset;
 pub use summary::Summary;
+pub use token::Token;
 
 /// Everything one `proxy.toml` says.
 #[derive(Debug, Clone)]
@@ -67,8 +69,8 @@ pub struct Server {
 pub struct Admin {
     /// Address and port; port 0 takes a free one.
     pub address: SocketAddr,
-    /// The file with the bearer token that callers must show. Always there where the address is not loopback.
-    pub token_file: Option<PathBuf>,
+    /// What callers must show, from `token_file`. Always there where the address is not loopback.
+    pub token: Option<Token>,
 }
 
 /// `[log]`.
@@ -429,22 +431,34 @@ impl fmt::Display for Balance {
 }
 
 impl Config {
-    /// Reads and checks the file at `path`.
+    /// Reads and checks the file at `path`, and the secrets it names; relative paths in it begin in its directory.
     ///
     /// # Errors
     /// Every problem found, each with its line; or that the file cannot be read.
     pub fn load(path: &Path) -> Result<Self, Errors> {
         match std::fs::read_to_string(path) {
-            Ok(source) => Self::parse(&source, &path.display().to_string()),
+            Ok(source) => {
+                let directory = path.parent().unwrap_or(Path::new(""));
+                check::config(&source, &path.display().to_string(), directory)
+            }
             Err(error) => Err(Errors::unreadable(path, &error)),
         }
     }
 
-    /// Checks `source`; `origin` names it in messages, as a file name would.
+    /// Checks `source`; `origin` names it in messages, as a file name would. Relative paths in it begin in the working
+    /// directory.
     ///
     /// # Errors
     /// Every problem found, each with its line.
     pub fn parse(source: &str, origin: &str) -> Result<Self, Errors> {
-        check::config(source, origin)
+        check::config(source, origin, Path::new(""))
     }
+}
+
+/// A duration as the file has it: `"250ms"`, `"10s"`, `"1h30m"`; at most a year.
+///
+/// # Errors
+/// What is wrong with it, and what would be right.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    units::duration(text).map_err(report::Complaint::into_text)
 }

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::ops::Range;
+use std::path::Path;
 
 use super::error::{Errors, Excerpt, Problem, ProblemKind};
 
@@ -44,20 +45,28 @@ impl Complaint {
     pub(super) fn maybe_help(self, help: Option<String>) -> Self {
         Self { help, ..self }
     }
+
+    /// What is wrong and what would be right, on one line.
+    pub(super) fn into_text(self) -> String {
+        let Self { message, help, .. } = self;
+        help.map_or_else(|| message.clone(), |help| format!("{message}: {help}"))
+    }
 }
 
 /// The problems of one file so far.
 pub(super) struct Report<'s> {
     source: &'s str,
+    /// Where the file is, and what it names by a relative path.
+    pub(super) directory: &'s Path,
     line_starts: Vec<usize>,
     problems: RefCell<Vec<Problem>>,
 }
 
 impl<'s> Report<'s> {
-    pub(super) fn new(source: &'s str) -> Self {
+    pub(super) fn new(source: &'s str, directory: &'s Path) -> Self {
         let breaks = source.bytes().enumerate().filter(|&(_, byte)| byte == b'\n');
         let line_starts = std::iter::once(0).chain(breaks.map(|(at, _)| at + 1)).collect();
-        Self { source, line_starts, problems: RefCell::default() }
+        Self { source, directory, line_starts, problems: RefCell::default() }
     }
 
     /// Adds a problem with the setting `key`, found at `span`.

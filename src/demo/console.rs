@@ -24,10 +24,9 @@ use super::http::{Answer, body, content, json, problem, serve};
 use super::page;
 use super::settings::{Settings, Stickiness};
 use super::socket::{self, Line, Socket, line};
-use super::thread::ServerThread;
 use crate::config::Config;
 use crate::explain::Asked;
-use crate::server::Control;
+use crate::server::{Control, ServerThread};
 
 /// How often the console looks at the fleet.
 const LOOK: Duration = Duration::from_millis(250);

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::backend::{Backend, RoomInfo};
 use super::http;
-use super::thread::ServerThread;
+use crate::server::ServerThread;
 
 /// Backends by name, running or killed.
 pub struct Fleet {

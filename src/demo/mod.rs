@@ -9,7 +9,6 @@ mod http;
 mod page;
 mod settings;
 mod socket;
-mod thread;
 mod welcome;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,9 +16,8 @@ use std::sync::{Arc, Mutex};
 
 use self::console::Console;
 use self::settings::{Settings, Stickiness};
-use self::thread::ServerThread;
 use crate::config::Config;
-use crate::server::{Server, StartError, Stop};
+use crate::server::{Server, ServerThread, StartError, Stop};
 
 pub use self::backend::{RoomInfo, RoomKind};
 pub use self::fleet::{BackendInfo, Fleet, FleetError};
