@@ -19,7 +19,7 @@ pub mod pool;
 mod proxy;
 pub mod route;
 pub mod server;
-//pub mod simulate;
+pub mod simulate;
 pub mod snapshot;
 pub mod stable_hash;
 pub mod telemetry;

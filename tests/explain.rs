@@ -35,9 +35,8 @@ impl Fleet {
              [[pool]]\nname = \"app\"\n{settings}"
         );
         for (name, weight) in [("a", 1), ("b", 2), ("c", 4)] {
-            source += &format!(
-                "[[pool.backend]]\nname = \"{name}\"\naddress = \"127.0.0.1:{weight}\"\nweight = {weight}\n{each}\n"
-            );
+            let backend = format!("name = \"{name}\"\naddress = \"127.0.0.1:{weight}\"\nweight = {weight}\n");
+            source.extend(["[[pool.backend]]\n", &backend, each, "\n"]);
         }
         let config = Config::parse(&source, "test").unwrap_or_else(|errors| panic!("{errors}\n{source}"));
         Self { snapshot: Snapshot::build(&config, None, 1, Now(0)), now: START }
@@ -158,14 +157,17 @@ fn without_a_key_backends_take_turns() {
     assert_eq!((explanation.key, explanation.without_binding), (None, None));
     assert!(explanation.candidates.iter().all(|candidate| candidate.eligible));
     let alone = Fleet::new(TABLE);
-    ["a", "b"].into_iter().for_each(|name| alone.down(name));
+    alone.down("a");
+    alone.down("b");
     assert_eq!(alone.explain("/game").backend.as_deref(), Some("c"), "there is no other");
 }
 
 #[test]
 fn with_every_backend_down_none_is_available() {
     let fleet = Fleet::new(HASH);
-    ["a", "b", "c"].into_iter().for_each(|name| fleet.down(name));
+    for name in ["a", "b", "c"] {
+        fleet.down(name);
+    }
     let explanation = fleet.explain("/game?room=7");
     assert_eq!((explanation.reason, explanation.backend), (Verdict::Unavailable, None));
     assert!(

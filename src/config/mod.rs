@@ -2,6 +2,7 @@
 //! It holds no runtime object; [`crate::snapshot`] turns it into those.
 
 mod address;
+mod balance;
 mod check;
 mod contract;
 mod error;
@@ -22,15 +23,18 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::str::FromStr;
 use std::time::Duration;
 
 use http::HeaderName;
 use ipnet::IpNet;
 
+pub use balance::Balance;
 pub use error::{Errors, Problem, ProblemKind};
 pub use key::{KeyError, KeySource, PathTemplate, Segment};
 pub use pointer::{Pointer, PointerError};
 pub use preset::Preset;
+pub(crate) use suggest::did_you_mean;
 pub use summary::Summary;
 pub use token::Token;
 
@@ -160,27 +164,6 @@ pub struct Drain {
     pub timeout: Duration,
     /// The part of the time before the end in which sessions are ended one after the other. Default 30 s.
     pub spread: Duration,
-}
-
-/// `pool.balance`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Balance {
-    /// Smooth weighted round robin.
-    RoundRobin,
-    /// Fewest requests in flight per weight.
-    LeastRequest,
-    /// The less busy of two backends drawn by weight.
-    Random,
-    /// Weighted rendezvous hashing of the session key.
-    Rendezvous,
-    /// Fewest sessions per weight.
-    LeastSessions,
-    /// The first backend in the order of the file that may take more.
-    First,
-    /// A hash ring of the session key.
-    RingHash,
-    /// Maglev hashing of the session key.
-    Maglev,
 }
 
 /// `[[pool.backend]]`: one server process.
@@ -376,16 +359,6 @@ pub struct Limits {
     pub queue: usize,
 }
 
-impl Balance {
-    /// The largest sum of weights in a pool with `ring_hash`, whose ring has 160 points for each unit of weight.
-    pub const MOST_RING_WEIGHT: u64 = 26_214;
-
-    /// Whether the session key alone says where new work goes, among backends that are as healthy.
-    pub const fn hashes(self) -> bool {
-        matches!(self, Self::Rendezvous | Self::RingHash | Self::Maglev)
-    }
-}
-
 impl Address {
     /// The port to connect to.
     pub fn port(&self) -> u16 {
@@ -393,6 +366,15 @@ impl Address {
             Self::Ip(address) => address.port(),
             Self::Name { port, .. } => *port,
         }
+    }
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    /// Reads an address as it is written in the file; the error says what would be right.
+    fn from_str(text: &str) -> Result<Self, String> {
+        address::backend(text).map_err(report::Complaint::into_text)
     }
 }
 
@@ -412,21 +394,6 @@ impl fmt::Display for HostPattern {
             Self::Exact(name) => f.write_str(name),
             Self::Wildcard(name) => write!(f, "*.{name}"),
         }
-    }
-}
-
-impl fmt::Display for Balance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::RoundRobin => "round_robin",
-            Self::LeastRequest => "least_request",
-            Self::Random => "random",
-            Self::Rendezvous => "rendezvous",
-            Self::LeastSessions => "least_sessions",
-            Self::First => "first",
-            Self::RingHash => "ring_hash",
-            Self::Maglev => "maglev",
-        })
     }
 }
 

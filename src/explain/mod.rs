@@ -26,7 +26,7 @@ use question::Question;
 pub struct Asked<'a> {
     /// Its method.
     pub method: &'a Method,
-    /// Its target, as a path or with an authority, which then is its host.
+    /// Its target, as a path or as a whole URL, which then says the host unless there is a `Host` field.
     pub uri: &'a Uri,
     /// Its fields.
     pub headers: &'a HeaderMap,
@@ -204,10 +204,11 @@ pub fn explain(snapshot: &Snapshot, asked: &Asked<'_>, now: Now) -> Explanation 
     explanation
 }
 
-/// As the proxy reads it: of a target with an authority that, else of `Host`. `None` if it is no host.
+/// `Host` where there is one, as with curl, else what the URL says. `None` if it is no host.
 fn host<'a>(asked: &Asked<'a>) -> Option<Cow<'a, str>> {
     let field = asked.headers.get(header::HOST).map(header::HeaderValue::as_bytes);
-    let said = asked.uri.authority().map(|authority| authority.as_str().as_bytes()).or(field);
+    let authority = || asked.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let said = field.or_else(authority);
     said.map_or(Some(Cow::Borrowed("")), host_name)
 }
 

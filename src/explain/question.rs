@@ -126,13 +126,11 @@ impl<'a> Question<'a> {
     fn is_certain(&self, prospects: &[Prospect]) -> bool {
         let mut able = prospects.iter().filter(|prospect| prospect.bar.is_none());
         let (first, second) = (able.next(), able.next());
-        let in_turns = self.pool.is_sticky() && self.key.is_none_or(|key| key.by_turns);
-        let policy = if in_turns && self.pool.balance.hashes() || self.pool.is_sticky() && self.key.is_none()
-        {
-            Balance::RoundRobin
-        } else {
-            self.pool.balance
+        let in_turns = match self.key {
+            Some(key) => key.by_turns && self.pool.balance.hashes(),
+            None => self.pool.is_sticky(),
         };
+        let policy = if in_turns { Balance::RoundRobin } else { self.pool.balance };
         match policy {
             _ if first.is_none() || second.is_none() => true,
             Balance::Rendezvous | Balance::RingHash | Balance::Maglev | Balance::First => true,

@@ -15,11 +15,11 @@ impl Display for Explanation {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write_paragraph(f, &self.detail)?;
         writeln!(f)?;
-        let host = if self.host.is_empty() { "any host" } else { &self.host };
+        let host = if self.host.is_empty() { "no host" } else { &self.host };
         let Some((route, pool)) = self.route.as_ref().zip(self.pool.as_ref()) else {
             return write_labelled(f, "host", &[host.to_owned()]);
         };
-        write_labelled(f, "route", &[route.clone(), host.to_owned()])?;
+        write_labelled(f, "route", &[route.clone(), format!("for {host}")])?;
         let words = [("mode", &self.mode), ("balance", &self.balance)];
         let words = words.map(|(label, word)| format!("{label} {}", word.as_deref().unwrap_or("none")));
         write_labelled(f, "pool", &[vec![pool.clone()], words.to_vec()].concat())?;

@@ -104,17 +104,7 @@ fn check_together(section: &Section<'_>, pool: &Pool) {
 }
 
 fn balance(section: &Section<'_>, sticky: Option<&Sticky>) -> Balance {
-    const ALL: &[(&str, Balance)] = &[
-        ("round_robin", Balance::RoundRobin),
-        ("least_request", Balance::LeastRequest),
-        ("random", Balance::Random),
-        ("least_sessions", Balance::LeastSessions),
-        ("first", Balance::First),
-        ("rendezvous", Balance::Rendezvous),
-        ("ring_hash", Balance::RingHash),
-        ("maglev", Balance::Maglev),
-    ];
-    let chosen = section.read("balance", choice(ALL, &[]));
+    let chosen = section.read("balance", choice(Balance::WORDS, &[]));
     let is_sticky = section.has("sticky");
     let wrong = |what: String, help| section.complain("balance", Complaint::invalid(what).help(help));
     if let (Some(policy), false) = (chosen, is_sticky)
