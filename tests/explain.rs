@@ -200,6 +200,8 @@ fn hosts_and_paths_without_a_route_say_so() {
     assert_eq!(fleet.ask(&Method::GET, "/?room=7", &host, [192, 0, 2, 1]).reason, Verdict::Placed);
     host.insert(header::HOST, HeaderValue::from_static("a b"));
     assert!(fleet.ask(&Method::GET, "/", &host, [192, 0, 2, 1]).detail.contains("400"));
+    let connect = fleet.ask(&Method::CONNECT, "http://app.test/", &HeaderMap::new(), [192, 0, 2, 1]);
+    assert!(connect.reason == Verdict::NoRoute && connect.detail.contains("501"));
 }
 
 #[test]

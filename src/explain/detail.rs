@@ -9,6 +9,7 @@ use crate::pool::{Affinity, Decision, Keeper, Reason, Refusal};
 
 pub(super) const NO_ROUTE: &str = "No route fits this host and path.";
 pub(super) const BAD_HOST: &str = "The host is not valid: the proxy would answer 400.";
+pub(super) const CONNECT: &str = "The proxy makes no CONNECT tunnels: it would answer 501.";
 /// Behind the detail of a request that deletes what a response had issued.
 pub(super) const DELETES: &str = " A good answer to this DELETE ends the session.";
 

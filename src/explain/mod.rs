@@ -139,7 +139,7 @@ pub enum Verdict {
     Rejected,
     /// Its backend is down, and it waits for it to come back.
     Waiting,
-    /// No route fits.
+    /// No route fits, or it is nothing that is routed.
     NoRoute,
 }
 
@@ -183,6 +183,9 @@ impl From<Result<Decision, Refusal>> for Verdict {
 /// Says where a request would go. O(backends), and a little more for the order of preference.
 pub fn explain(snapshot: &Snapshot, asked: &Asked<'_>, now: Now) -> Explanation {
     let Some(host) = host(asked) else { return Explanation::without_route("", detail::BAD_HOST) };
+    if asked.method == Method::CONNECT {
+        return Explanation::without_route(&host, detail::CONNECT);
+    }
     let Some(route) = snapshot.router.find(&host, asked.uri.path()) else {
         return Explanation::without_route(&host, detail::NO_ROUTE);
     };
