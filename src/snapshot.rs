@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::affinity::SessionTable;
 use crate::affinity::table::Settings;
+use crate::affinity::{Sealer, SessionTable};
 use crate::backend::{Backend, Cause, Health, Leave, State};
 use crate::balance::{HashTable, Member};
 use crate::clock::Now;
@@ -23,6 +23,8 @@ pub struct Snapshot {
     pub router: Router,
     /// By position, as routes refer to them.
     pub pools: Vec<Arc<Pool>>,
+    /// Of all pools in cookie mode: no backend is to see any of their cookies.
+    pub sealers: Vec<Arc<Sealer>>,
     /// Networks whose `X-Forwarded-*` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Bounds on clients.
@@ -55,9 +57,11 @@ impl Snapshot {
         let known = |name: &str| previous?.pools.iter().find(|pool| &*pool.name == name);
         let pool =
             |pool: &config::Pool| Arc::new(build_pool(pool, known(&pool.name).map(|p| &**p), workers, now));
+        let pools: Vec<_> = config.pools.iter().map(pool).collect();
         Self {
             router: Router::new(&config.routes),
-            pools: config.pools.iter().map(pool).collect(),
+            sealers: pools.iter().filter_map(|pool| pool.sealer().cloned()).collect(),
+            pools,
             trusted_proxies: config.trusted_proxies.clone(),
             limits: config.limits.clone(),
             checks: config.pools.iter().map(Checks::of).collect(),
@@ -98,23 +102,16 @@ fn build_pool(settings: &config::Pool, previous: Option<&Pool>, workers: usize, 
         name: settings.name.as_str().into(),
         backends,
         balance: settings.balance,
-        hash_table: hash_table(settings),
         hash_balance_factor: settings.hash_balance_factor,
         limits_sessions: settings.backends.iter().any(|backend| backend.max_sessions > 0),
         panic_threshold: settings.panic_threshold,
         slow_start: settings.slow_start,
         drain: settings.drain,
+        hash_table: hash_table(settings),
         shared: previous.map_or_else(Arc::default, |pool| pool.shared.clone()),
         timeouts: settings.timeouts.clone(),
         affinity,
     }
-}
-
-fn hash_table(settings: &config::Pool) -> Option<Arc<HashTable>> {
-    let backends = settings.backends.iter().zip(0..);
-    let members: Vec<_> =
-        backends.map(|(it, backend)| Member { backend, weight: it.weight, name: &it.name }).collect();
-    HashTable::new(settings.balance, &members).map(Arc::new)
 }
 
 /// Makes the backends of one pool.
@@ -199,6 +196,13 @@ impl Builder<'_> {
     }
 }
 
+fn hash_table(settings: &config::Pool) -> Option<Arc<HashTable>> {
+    let backends = settings.backends.iter().zip(0..);
+    let members: Vec<_> =
+        backends.map(|(it, backend)| Member { backend, weight: it.weight, name: &it.name }).collect();
+    HashTable::new(settings.balance, &members).map(Arc::new)
+}
+
 fn build_affinity(settings: &config::Pool, previous: Option<&Pool>) -> Affinity {
     let Some(sticky) = &settings.sticky else { return Affinity::None };
     let keys = sticky.key.clone();
@@ -208,7 +212,7 @@ fn build_affinity(settings: &config::Pool, previous: Option<&Pool>) -> Affinity 
             let bounds = Settings {
                 capacity: wanted.capacity.get(),
                 idle_timeout: wanted.idle_timeout,
-                max_lifetime: Duration::ZERO,
+                max_lifetime: wanted.max_lifetime,
             };
             Affinity::Table(Sessions {
                 keys,
@@ -217,6 +221,23 @@ fn build_affinity(settings: &config::Pool, previous: Option<&Pool>) -> Affinity 
                 table: build_table(bounds, previous),
                 on_backend_down: sticky.on_backend_down,
             })
+        }
+        Mode::Cookie(wanted) => {
+            // The session's age is in the cookie; the table knows only since when it has had its owner.
+            let bounds = Settings {
+                capacity: wanted.capacity.get(),
+                idle_timeout: wanted.idle_timeout,
+                max_lifetime: Duration::ZERO,
+            };
+            let former = previous.and_then(Pool::sealer).map(|sealer| &**sealer);
+            let sessions = Sessions {
+                keys,
+                bodies: Arc::default(),
+                learn: Vec::new(),
+                table: build_table(bounds, previous),
+                on_backend_down: sticky.on_backend_down,
+            };
+            Affinity::Cookie(sessions, Arc::new(Sealer::new(wanted, former)))
         }
     }
 }

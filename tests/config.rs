@@ -8,12 +8,13 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use homing::config::{
     Address, Balance, Config, Errors, HostPattern, KeySource, LogFormat, Mode, Probe, Problem, ProblemKind,
-    Summary, Table, Token,
+    SameSite, Sealed, Secret, Secure, Summary, Table, Token,
 };
 use proptest::prelude::*;
 use toml::de::DeTable;
@@ -84,14 +85,8 @@ fn the_whole_contract_is_known_and_what_is_not_supported_yet_says_so() {
         "listener[1].client_ca",
         "listener[1].http2",
         "pool \"chess\" tls",
-        "pool \"chess\" sticky.wait_timeout",
-        "pool \"chess\" sticky.cookie",
-        "pool \"chess\" health.instance_header",
-        "pool \"chess\" health.drain_header",
         "pool \"chess\" outlier.max_ejected_percent",
-        "pool \"chess\" timeouts.queue",
         "pool \"chess\" retry",
-        "pool \"chess\" drain",
     ];
     assert_eq!(keys, expected);
 }
@@ -191,7 +186,8 @@ fn defaults_of_sticky_and_health() {
     assert_eq!(pool.balance, Balance::Rendezvous);
     let table = table(&pool);
     assert_eq!(table.learn, sources(&["cookie:sid"]));
-    assert_eq!((table.idle_timeout, table.capacity.get()), (seconds(1800), 1_000_000));
+    assert_eq!((table.idle_timeout, table.max_lifetime), (seconds(1800), Duration::ZERO));
+    assert_eq!(table.capacity.get(), 1_000_000);
     let health = pool.health.unwrap();
     assert_eq!((health.interval, health.timeout, health.rise, health.fall), (seconds(2), seconds(1), 2, 3));
     assert!(matches!(health.probe, Probe::Tcp));
@@ -309,7 +305,8 @@ fn routes_add_to_what_is_learned() {
     let pools = Config::load(&fixture("full.toml")).unwrap().pools;
     let table = table(&pools[0]);
     assert_eq!(table.learn, sources(&["cookie:sid", "header:x-sid", "header:x-room"]));
-    assert_eq!((table.idle_timeout, table.capacity.get()), (seconds(5400), 5));
+    assert_eq!((table.idle_timeout, table.max_lifetime), (seconds(5400), seconds(43_200)));
+    assert_eq!(table.capacity.get(), 5);
     assert!(matches!(pools[1].sticky.as_ref().unwrap().mode, Mode::Hash));
 }
 
@@ -366,6 +363,88 @@ fn durations_are_read_for_others_too() {
 }
 
 #[test]
+fn defaults_of_a_cookie() {
+    let pool = pool_with("sticky = { mode = \"cookie\" }");
+    assert_eq!((pool.balance, pool.sticky.as_ref().unwrap().key.len()), (Balance::RoundRobin, 0));
+    let Sealed { cookie, idle_timeout, max_lifetime, capacity } = sealed(&pool);
+    assert_eq!((idle_timeout, max_lifetime, capacity.get()), (seconds(1800), Duration::ZERO, 1_000_000));
+    assert_eq!((cookie.name.as_str(), cookie.secrets.len(), cookie.path.as_str()), ("homing_a", 0, "/"));
+    assert_eq!((cookie.same_site, cookie.secure, cookie.http_only), (SameSite::Lax, Secure::Auto, true));
+    assert_eq!((cookie.domain, cookie.max_age, cookie.partitioned), (None, None, false));
+}
+
+#[test]
+fn a_key_in_cookie_mode_places_new_sessions() {
+    let pool = pool_with("sticky = { mode = \"cookie\", key = [\"path:/{room}\"] }");
+    assert_eq!((pool.balance, pool.sticky.unwrap().key), (Balance::Rendezvous, sources(&["path:/{room}"])));
+}
+
+#[test]
+fn every_value_of_a_cookie_is_read() {
+    let pool = Config::load(&fixture("full.toml")).unwrap().pools.remove(3);
+    let Sealed { cookie, idle_timeout, max_lifetime, capacity } = sealed(&pool);
+    assert_eq!((idle_timeout, max_lifetime, capacity.get()), (seconds(1200), seconds(86_400), 7));
+    assert_eq!((cookie.name.as_str(), cookie.path.as_str()), ("__Secure-home", "/shop"));
+    assert_eq!((cookie.same_site, cookie.secure, cookie.http_only), (SameSite::None, Secure::Always, false));
+    assert_eq!((cookie.domain.as_deref(), cookie.max_age), (Some("example.com"), Some(seconds(90))));
+    assert!(cookie.partitioned);
+    let secrets: [&[u8]; 2] =
+        [b"not-a-secret-only-for-these-tests-first", b"0123456789abcdef0123456789abcdef"];
+    assert_eq!(cookie.secrets, secrets.map(|secret| Secret::new(secret).unwrap()));
+}
+
+#[test]
+fn a_cookie_is_called_like_its_pool_as_far_as_it_can_be() {
+    let source =
+        SHORTEST.replace("\"app\"", "\"schäch:a.b\"").replace("name =", "sticky.mode = \"cookie\", name =");
+    assert_eq!(sealed(&parse(&source).pools[0]).cookie.name, "homing_sch_ch_a.b");
+}
+
+#[test]
+fn of_a_secret_one_newline_is_left_out() {
+    let secret = |text: &str| Secret::new(text.as_bytes());
+    let plain = "x".repeat(32);
+    assert_eq!(secret(&format!("{plain}\n")), secret(&plain));
+    assert_eq!(secret(&format!("{plain}\r\n")), secret(&plain));
+    assert_ne!(secret(&format!("{plain}\n\n")), secret(&plain));
+    assert_ne!(secret(&format!(" {plain}")), secret(&plain));
+    assert!(secret(&plain).is_some() && secret(&plain[1..]).is_none());
+    assert!(secret(&format!("{}\n", &plain[1..])).is_none());
+}
+
+#[test]
+fn secrets_come_from_the_environment() {
+    let (new, old) = ("new-secret-".repeat(4), "old-secret-".repeat(4));
+    let (code, said) = check_with_secrets(&new, &old);
+    assert!(code == Some(0) && said.contains("2 secrets"), "{said}");
+    assert!(!said.contains("secret-"), "{said}");
+    let (code, said) = check_with_secrets(&new, "old-secret-");
+    assert!(code == Some(1) && said.contains("secret_env[1]: a secret needs at least 32 octets"), "{said}");
+    assert!(!said.contains("secret-"), "{said}");
+}
+
+/// What `homing check` says of `env.toml`, and its exit code.
+fn check_with_secrets(new: &str, old: &str) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_homing"));
+    command.arg("check").arg("-c").arg(fixture("env.toml"));
+    let output = command.env("HOMING_TEST_NEW", new).env("HOMING_TEST_OLD", old).output().unwrap();
+    let said = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()).concat();
+    (output.status.code(), said)
+}
+
+#[test]
+fn secrets_are_shown_to_nobody() {
+    let config = Config::load(&fixture("full.toml")).unwrap();
+    let shown = format!("{config:?} {config:#?} {}", Summary(&config));
+    assert!(shown.contains("[Secret, Secret]"), "{shown}");
+    let octets = format!("{:?}", b"not-a-secret");
+    assert!(!shown.contains("not-a-secret") && !shown.contains(octets.trim_matches(['[', ']'])));
+    let wrong = fs::read_to_string(fixture("errors/cookie.toml")).unwrap();
+    let told = format!("{0} {0:?}", errors(&wrong));
+    assert!(!told.contains("not-a-secret") && !told.contains("0123456789"), "{told}");
+}
+
+#[test]
 fn learning_can_be_chosen_and_turned_off() {
     let learnt =
         |learn| table(&pool_with(&format!("sticky = {{ key = [\"cookie:a\"], learn = {learn} }}"))).learn;
@@ -376,7 +455,7 @@ fn learning_can_be_chosen_and_turned_off() {
 
 #[test]
 fn key_sources_are_shown_as_they_are_written() {
-    for text in [
+    let plain = [
         "cookie:a.b",
         "header:x-room",
         "query:room id",
@@ -384,7 +463,9 @@ fn key_sources_are_shown_as_they_are_written() {
         "client_ip",
         "host",
         "body:/a/0/b~1c~0",
-    ] {
+    ];
+    let tokens = ["jwt:sub", "jwt:https://a.example/b", "jwt:a b@cookie:t.u", "jwt:sub@query:t@cookie:x"];
+    for text in plain.into_iter().chain(tokens) {
         assert_eq!(KeySource::parse(text).unwrap().to_string(), text);
     }
 }
@@ -438,7 +519,7 @@ proptest! {
     }
 
     #[test]
-    fn no_key_source_panics(text in "(cookie|header|query|path|host|client_ip|body)?:?[/{}*a-z\\PC]{0,20}") {
+    fn no_key_source_panics(text in "(cookie|header|query|path|host|client_ip|jwt|body)?:?[/{}*a-z@:\\PC]{0,10}(@cookie:|@query:)?[a-z@\\PC]{0,10}") {
         if let Ok(source) = KeySource::parse(&text) {
             prop_assert_eq!(KeySource::parse(&source.to_string()), Ok(source));
         }
@@ -507,7 +588,14 @@ fn pool_with(settings: &str) -> homing::config::Pool {
 fn table(pool: &homing::config::Pool) -> Table {
     match &pool.sticky.as_ref().unwrap().mode {
         Mode::Table(table) => table.clone(),
-        Mode::Hash => panic!("the pool has a table"),
+        Mode::Hash | Mode::Cookie(_) => panic!("the pool has a table"),
+    }
+}
+
+fn sealed(pool: &homing::config::Pool) -> Sealed {
+    match &pool.sticky.as_ref().unwrap().mode {
+        Mode::Cookie(sealed) => sealed.clone(),
+        Mode::Hash | Mode::Table(_) => panic!("the pool has a cookie"),
     }
 }
 

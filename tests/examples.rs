@@ -98,6 +98,18 @@ fn the_defaults_of_the_reference_are_the_defaults() {
     assert_eq!(meaning(&spelled_out.1), meaning(&shortest.1));
 }
 
+/// As does the block of the proxy's own cookie, whose last table spells the defaults out.
+#[test]
+fn the_defaults_of_the_cookie_are_the_defaults() {
+    let reference = fs::read_to_string(root("docs/configuration.md")).unwrap();
+    let blocks = toml_blocks(&reference);
+    let spelled_out =
+        blocks.iter().map(|(_, block)| block).find(|block| block.contains("[pool.sticky.cookie]"));
+    let (shortest, _) = spelled_out.unwrap().split_once("[pool.sticky.cookie]").unwrap();
+    let meaning = |block: &str| format!("{:#?}", Config::parse(block, "docs/configuration.md").unwrap());
+    assert_eq!(meaning(spelled_out.unwrap()), meaning(shortest));
+}
+
 #[test]
 fn the_reference_names_every_key_of_the_contract() {
     let reference = fs::read_to_string(root("docs/configuration.md")).unwrap();

@@ -350,6 +350,27 @@ fn it_says_what_traffic_then_does() {
     }
 }
 
+#[test]
+fn the_proxys_own_cookie_is_a_binding_and_without_it_there_is_none() {
+    let (a, b) = (Backend::named("a"), Backend::named("b"));
+    let sealed = || Setup::of(&[&a, &b]).table("sticky", "mode = \"cookie\"").start();
+    let (proxy, other) = (sealed(), sealed());
+    let answer = proxy.get("/", &[]);
+    let cookie = answer.field("set-cookie").unwrap().split(';').next().unwrap();
+    let mut headers = HeaderMap::new();
+    headers.insert(header::COOKIE, HeaderValue::from_str(cookie).unwrap());
+    let bound = proxy.explain("/", &headers);
+    assert_eq!((bound.reason, bound.mode.as_deref()), (Verdict::Bound, Some("cookie")));
+    assert_eq!(
+        (bound.backend, bound.key_source.as_deref()),
+        (Some(answer.text()), Some("cookie:homing_app"))
+    );
+    assert_eq!(bound.binding.unwrap().backend, Some(answer.text()));
+    for new in [proxy.explain("/", &HeaderMap::new()), other.explain("/", &headers)] {
+        assert_eq!((new.reason, new.backend, new.binding), (Verdict::Placed, None, None), "{}", new.detail);
+    }
+}
+
 // === Shapes ===
 
 #[test]

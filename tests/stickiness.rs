@@ -8,6 +8,8 @@ mod support;
 mod balance;
 #[path = "stickiness/bodies.rs"]
 mod bodies;
+#[path = "stickiness/cookie.rs"]
+mod cookie;
 #[path = "stickiness/keys.rs"]
 mod keys;
 #[path = "stickiness/learning.rs"]

@@ -42,7 +42,8 @@ pub fn taught<'a>(
             | KeySource::Path(_)
             | KeySource::ClientIp
             | KeySource::Host
-            | KeySource::Body(_) => {}
+            | KeySource::Body(_)
+            | KeySource::Jwt { .. } => {}
         }
     }
 }

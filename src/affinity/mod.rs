@@ -1,7 +1,10 @@
-//! What ties a request to a backend: session keys, where they are found, and the table that remembers their owners.
+//! What ties a request to a backend: session keys, where they are found, and what remembers their
+//! owners: the session table, or a sealed cookie of the client's.
 
 pub mod body;
+mod jwt;
 mod learn;
+mod sealed;
 mod source;
 pub mod table;
 
@@ -13,6 +16,7 @@ use http::{HeaderMap, Uri};
 use crate::config::KeySource;
 
 pub use learn::{Taught, taught};
+pub use sealed::{Opened, Reason, Sealer, Ticket};
 pub use source::extract;
 pub use table::SessionTable;
 

@@ -7,7 +7,7 @@ use http::{HeaderMap, header};
 use memchr::memchr;
 use percent_encoding::percent_decode;
 
-use super::Facts;
+use super::{Facts, jwt};
 use crate::config::{KeySource, PathTemplate, Segment};
 
 /// The key that `source` finds in a request; empty values count as absent. O(length of what is looked through).
@@ -20,24 +20,42 @@ pub fn extract<'a>(source: &KeySource, facts: &Facts<'a>) -> Option<Cow<'a, [u8]
         KeySource::ClientIp => Some(Cow::Owned(address(facts.client_ip))),
         KeySource::Host => Some(Cow::Borrowed(facts.host.as_bytes())),
         KeySource::Body(_) => None,
+        KeySource::Jwt { claim, place } => jwt::claim(claim, place, facts).map(Cow::Owned),
     };
     key.filter(|bytes| !bytes.is_empty())
 }
 
 /// The value of the first cookie called `name` over all `Cookie` fields, without surrounding quotes (RFC 6265 §4.2.1).
-fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
-    headers.get_all(header::COOKIE).iter().find_map(|field| cookie_in(field.as_bytes(), name.as_bytes()))
+pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
+    cookies(headers, name).next()
 }
 
-fn cookie_in<'a>(field: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let mut rest = field;
-    loop {
-        let end = memchr(b';', rest).unwrap_or(rest.len());
-        let pair = rest[..end].trim_ascii_start();
-        if let Some(value) = pair.strip_prefix(name).and_then(|pair| pair.strip_prefix(b"=")) {
-            return Some(unquoted(value.trim_ascii()));
-        }
-        rest = rest.get(end + 1..)?;
+/// The values of all cookies called `name`, in the order in which the client sent them.
+pub(super) fn cookies<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a [u8]> {
+    let fields = headers.get_all(header::COOKIE).iter();
+    fields.flat_map(|field| Pairs(Some(field.as_bytes()))).filter_map(move |pair| value_of(pair, name))
+}
+
+/// The value in `name=value`, if that is its name.
+pub(super) fn value_of<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let value = pair.trim_ascii_start().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+    Some(unquoted(value.trim_ascii()))
+}
+
+/// What stands between the semicolons of a `Cookie` field, space included; holds what is left of it.
+pub(super) struct Pairs<'a>(pub(super) Option<&'a [u8]>);
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = self.0?;
+        let (pair, rest) = match memchr(b';', rest) {
+            Some(end) => (&rest[..end], rest.get(end + 1..)),
+            None => (rest, None),
+        };
+        self.0 = rest;
+        Some(pair)
     }
 }
 
@@ -50,7 +68,7 @@ pub(super) fn unquoted(value: &[u8]) -> &[u8] {
 }
 
 /// The first parameter called `name`, percent-decoded once, `+` meaning a space.
-fn query<'a>(query: &'a str, name: &str) -> Option<Cow<'a, [u8]>> {
+pub(super) fn query<'a>(query: &'a str, name: &str) -> Option<Cow<'a, [u8]>> {
     form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| match value {
         Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
         Cow::Owned(text) => Cow::Owned(text.into_bytes()),

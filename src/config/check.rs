@@ -2,6 +2,7 @@
 //! What one value may be is [`super::value`]'s; how problems are told is [`super::report`]'s.
 
 mod admin;
+mod cookie;
 mod health;
 mod pool;
 mod route;

@@ -23,13 +23,11 @@ pub(super) enum Unless {
     False,
     /// `0`.
     Zero,
-    /// A duration of zero.
-    NoTime,
     /// This word.
     Word(&'static str),
 }
 
-use Unless::{False, Never, NoTime, Word, Zero};
+use Unless::{False, Never, Word, Zero};
 
 pub(super) const TOP: Table = Table {
     header: "",
@@ -74,8 +72,35 @@ pub(super) const BACKEND: Table = Table {
 };
 pub(super) const STICKY: Table = Table {
     header: "[pool.sticky]",
-    keys: &["preset", "key", "mode", "learn", "idle_timeout", "capacity", "on_backend_down", "wait_timeout"],
-    later: &[("max_lifetime", NoTime), ("cookie", Never)],
+    keys: &[
+        "preset",
+        "key",
+        "mode",
+        "learn",
+        "idle_timeout",
+        "max_lifetime",
+        "capacity",
+        "on_backend_down",
+        "wait_timeout",
+        "cookie",
+    ],
+    later: &[],
+};
+pub(super) const COOKIE: Table = Table {
+    header: "[pool.sticky.cookie]",
+    keys: &[
+        "name",
+        "secret_file",
+        "secret_env",
+        "same_site",
+        "secure",
+        "http_only",
+        "path",
+        "domain",
+        "max_age",
+        "partitioned",
+    ],
+    later: &[],
 };
 pub(super) const HEALTH: Table = Table {
     header: "[pool.health]",
@@ -123,8 +148,8 @@ pub(super) const LIMITS: Table = Table {
 };
 
 const ALL: &[Table] = &[
-    TOP, SERVER, ADMIN, LOG, LISTENER, ROUTE, POOL, BACKEND, STICKY, HEALTH, OUTLIER, TIMEOUTS, DRAIN,
-    SLOW_START, LIMITS,
+    TOP, SERVER, ADMIN, LOG, LISTENER, ROUTE, POOL, BACKEND, STICKY, COOKIE, HEALTH, OUTLIER, TIMEOUTS,
+    DRAIN, SLOW_START, LIMITS,
 ];
 
 impl Table {

@@ -14,7 +14,6 @@ use toml::de::{DeTable, DeValue};
 
 use super::contract::{self, Table, Unless};
 use super::report::{Complaint, Report};
-use super::units;
 use super::value::{Outcome, expected};
 
 type Value<'a> = Spanned<DeValue<'a>>;
@@ -110,6 +109,14 @@ impl<'a> Section<'a> {
         let path = |index| format!("{}[{index}]", self.path_of(key));
         let items = array.iter().enumerate();
         Some(items.filter_map(|(index, item)| self.outcome(path(index), item, &parse)).collect())
+    }
+
+    /// A setting or an array of them, without those that are wrong.
+    pub(super) fn one_or_more<T>(&self, key: &str, parse: impl Fn(&DeValue<'_>) -> Outcome<T>) -> Vec<T> {
+        if self.value(key).is_some_and(|value| value.get_ref().is_array()) {
+            return self.list(key, parse).unwrap_or_default();
+        }
+        self.read(key, parse).into_iter().collect()
     }
 
     /// The file that `path` means: a relative one begins where this file is.
@@ -236,9 +243,6 @@ fn is(value: &DeValue<'_>, unless: Unless) -> bool {
         Unless::Never => false,
         Unless::False => value.as_bool() == Some(false),
         Unless::Zero => value.as_integer().is_some_and(|integer| integer.as_str() == "0"),
-        Unless::NoTime => {
-            value.as_str().is_some_and(|text| units::duration(text).is_ok_and(|time| time.is_zero()))
-        }
         Unless::Word(word) => value.as_str() == Some(word),
     }
 }

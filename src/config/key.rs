@@ -26,6 +26,24 @@ pub enum KeySource {
     Host,
     /// `body:POINTER`: a value in the JSON body of a response. It can only be learned.
     Body(Pointer),
+    /// `jwt:CLAIM`: a claim of a JSON Web Token, which is read and not verified.
+    Jwt {
+        /// A name at the top level of the token's claims.
+        claim: String,
+        /// Where the token is.
+        place: TokenPlace,
+    },
+}
+
+/// Where a request carries its JSON Web Token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenPlace {
+    /// In `Authorization: Bearer` (RFC 6750 §2.1).
+    Bearer,
+    /// `@cookie:NAME`.
+    Cookie(String),
+    /// `@query:NAME`.
+    Query(String),
 }
 
 /// A path in which exactly one segment is the key: `/game/{room}`, `/*/{room}`. What follows the template is free.
@@ -69,6 +87,9 @@ pub enum KeyError {
         /// What is not a name.
         name: String,
     },
+    /// What stands behind the `@` of a `jwt:` source.
+    #[error("{0:?} is not a place for a token")]
+    TokenPlace(String),
     /// A template that fits no path, or has no key in it.
     #[error("{0}")]
     Template(&'static str),
@@ -78,12 +99,13 @@ pub enum KeyError {
 }
 
 /// The kinds of key source there are.
-const KINDS: [&str; 7] = ["cookie", "header", "query", "path", "client_ip", "host", "body"];
+const KINDS: [&str; 8] = ["cookie", "header", "query", "path", "client_ip", "host", "jwt", "body"];
 /// Kinds of the contract that are not supported yet.
-const LATER: [&str; 2] = ["jwt", "sni"];
+const LATER: [&str; 1] = ["sni"];
 
 impl KeySource {
-    /// Reads `cookie:NAME`, `header:NAME`, `query:NAME`, `path:TEMPLATE`, `client_ip`, `host` or `body:POINTER`.
+    /// Reads `cookie:NAME`, `header:NAME`, `query:NAME`, `path:TEMPLATE`, `client_ip`, `host`, `body:POINTER`, or
+    /// `jwt:CLAIM` with an `@cookie:NAME` or `@query:NAME`.
     ///
     /// # Errors
     /// What is wrong with it, as a [`KeyError`].
@@ -92,11 +114,12 @@ impl KeySource {
         match kind {
             "cookie" => named("cookie", name, is_token).map(Self::Cookie),
             "header" => named("header", name, is_token).and_then(|name| header(&name)).map(Self::Header),
-            "query" => named("query", name, |name| !name.contains(char::is_control)).map(Self::Query),
+            "query" => named("query", name, is_printable).map(Self::Query),
             "path" => PathTemplate::parse(&named("path", name, |_| true)?).map(Self::Path),
             "client_ip" => alone("client_ip", name).map(|()| Self::ClientIp),
             "host" => alone("host", name).map(|()| Self::Host),
             "body" => body(&named("body", name, |_| true)?).map(Self::Body),
+            "jwt" => token(name.unwrap_or_default()),
             _ if LATER.contains(&kind) => Err(KeyError::Unsupported(text.to_owned())),
             _ => Err(KeyError::UnknownKind(kind.to_owned())),
         }
@@ -119,14 +142,19 @@ impl KeyError {
         let help = match self {
             Self::Unsupported(_) => return None,
             Self::UnknownKind(kind) => {
-                let forms = "cookie:NAME, header:NAME, query:NAME, path:TEMPLATE, client_ip or host";
+                let forms =
+                    "cookie:NAME, header:NAME, query:NAME, path:TEMPLATE, client_ip, host or jwt:CLAIM";
                 return suggest::did_you_mean(kind, KINDS).or_else(|| Some(format!("write {forms}")));
             }
+            Self::NoName("jwt") => "write \"jwt:sub\"".to_owned(),
             Self::NoName("path") => "write \"path:/game/{room}\"".to_owned(),
             Self::NoName("body") => "write \"body:/session\"".to_owned(),
             Self::NoName(kind) => format!("write \"{kind}:session\""),
             Self::TakesNoName(kind) => format!("write \"{kind}\""),
             Self::BadName { .. } => "letters, digits and - _ . are safe".to_owned(),
+            Self::TokenPlace(_) => {
+                "write \"jwt:sub\", \"jwt:sub@cookie:NAME\" or \"jwt:sub@query:NAME\"".to_owned()
+            }
             Self::Template(_) => "write \"path:/game/{room}\" or \"path:/*/{room}\"".to_owned(),
             Self::Pointer(error) => error.help().to_owned(),
         };
@@ -192,8 +220,31 @@ fn body(pointer: &str) -> Result<Pointer, KeyError> {
     Pointer::parse(pointer).map_err(KeyError::Pointer)
 }
 
+/// `CLAIM`, `CLAIM@cookie:NAME` or `CLAIM@query:NAME`. Claims are often URLs, so they may have a `:`.
+fn token(text: &str) -> Result<KeySource, KeyError> {
+    let (claim, place) = text.split_once('@').map_or((text, None), |(claim, place)| (claim, Some(place)));
+    let place = place.map_or(Ok(TokenPlace::Bearer), token_place)?;
+    match claim {
+        "" => Err(KeyError::NoName("jwt")),
+        claim if is_printable(claim) => Ok(KeySource::Jwt { claim: claim.to_owned(), place }),
+        claim => Err(KeyError::BadName { kind: "claim", name: claim.to_owned() }),
+    }
+}
+
+fn token_place(text: &str) -> Result<TokenPlace, KeyError> {
+    match text.split_once(':') {
+        Some(("cookie", name)) => named("cookie", Some(name), is_token).map(TokenPlace::Cookie),
+        Some(("query", name)) => named("query", Some(name), is_printable).map(TokenPlace::Query),
+        _ => Err(KeyError::TokenPlace(text.to_owned())),
+    }
+}
+
+fn is_printable(name: &str) -> bool {
+    !name.contains(char::is_control)
+}
+
 /// A `token` of RFC 9110, as header and cookie names are.
-fn is_token(name: &str) -> bool {
+pub(super) fn is_token(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
@@ -207,6 +258,18 @@ impl fmt::Display for KeySource {
             Self::ClientIp => f.write_str("client_ip"),
             Self::Host => f.write_str("host"),
             Self::Body(pointer) => write!(f, "body:{pointer}"),
+            Self::Jwt { claim, place } => write!(f, "jwt:{claim}{place}"),
+        }
+    }
+}
+
+/// With the `@` before it; nothing for the usual place.
+impl fmt::Display for TokenPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bearer => Ok(()),
+            Self::Cookie(name) => write!(f, "@cookie:{name}"),
+            Self::Query(name) => write!(f, "@query:{name}"),
         }
     }
 }

@@ -2,11 +2,12 @@
 //! It holds no runtime object; [`crate::snapshot`] turns it into those.
 
 mod address;
-mod balance;
 mod check;
 mod contract;
+mod cookie;
 mod error;
 mod file;
+mod fleet;
 mod key;
 mod pointer;
 mod preset;
@@ -29,9 +30,10 @@ use std::time::Duration;
 use http::HeaderName;
 use ipnet::IpNet;
 
-pub use balance::Balance;
+pub use cookie::{Cookie, SameSite, Sealed, Secret, Secure};
 pub use error::{Errors, Problem, ProblemKind};
-pub use key::{KeyError, KeySource, PathTemplate, Segment};
+pub use fleet::{Balance, Drain, Wanted};
+pub use key::{KeyError, KeySource, PathTemplate, Segment, TokenPlace};
 pub use pointer::{Pointer, PointerError};
 pub use preset::Preset;
 pub(crate) use suggest::did_you_mean;
@@ -157,15 +159,6 @@ pub struct Pool {
     pub slow_start: Duration,
 }
 
-/// `[pool.drain]`: from the order to drain to the end of the last session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Drain {
-    /// Until then sessions stay. Default 30 min.
-    pub timeout: Duration,
-    /// The part of the time before the end in which sessions are ended one after the other. Default 30 s.
-    pub spread: Duration,
-}
-
 /// `[[pool.backend]]`: one server process.
 #[derive(Debug, Clone)]
 pub struct Backend {
@@ -181,33 +174,6 @@ pub struct Backend {
     pub max_connections: u32,
     /// Sessions; 0: unlimited (the default). Takes no new ones beyond.
     pub max_sessions: u64,
-}
-
-/// `backend.state`: what an operator wants of a backend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Wanted {
-    /// To serve (the default).
-    #[default]
-    Ready,
-    /// To keep its sessions up to a deadline, and take no new ones.
-    Drain,
-    /// To serve nothing from now on.
-    Maint,
-}
-
-impl Wanted {
-    /// All of them, by the words of the file and the API.
-    pub const WORDS: &'static [(&'static str, Self)] =
-        &[("ready", Self::Ready), ("drain", Self::Drain), ("maint", Self::Maint)];
-
-    /// The word used in the file, logs and the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ready => "ready",
-            Self::Drain => "drain",
-            Self::Maint => "maint",
-        }
-    }
 }
 
 /// Where a backend listens.
@@ -227,7 +193,7 @@ pub enum Address {
 /// `[pool.sticky]`.
 #[derive(Debug, Clone)]
 pub struct Sticky {
-    /// Where a session key is looked for; the first present wins. Not empty.
+    /// Where a session key is looked for; the first present wins. Empty only in cookie mode.
     pub key: Vec<KeySource>,
     /// How a key keeps its backend.
     pub mode: Mode,
@@ -253,6 +219,8 @@ pub enum Mode {
     Hash,
     /// Kept in the session table.
     Table(Table),
+    /// Kept by the client, in a cookie that the proxy seals.
+    Cookie(Sealed),
 }
 
 /// The settings of `mode = "table"`.
@@ -262,6 +230,8 @@ pub struct Table {
     pub learn: Vec<KeySource>,
     /// A session without connections and requests ends after this long. Default 30 min.
     pub idle_timeout: Duration,
+    /// A session ends so long after its beginning, once nothing of it is live. Default 0: never.
+    pub max_lifetime: Duration,
     /// Most sessions kept. Default 1,000,000.
     pub capacity: NonZeroUsize,
 }

@@ -2,10 +2,13 @@
 //! It decides nothing, and fits 80 columns.
 
 use std::fmt::{self, Display, Formatter};
+use std::iter;
+use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use humantime::format_duration;
 
-use super::{Backend, Config, Health, KeySource, Mode, Pool, Probe, Route};
+use super::{Backend, Config, Cookie, Health, KeySource, Mode, Pool, Probe, Route, Secure, Sticky};
 use crate::columns::{WIDTH, cut, write_labelled, write_table};
 
 /// Shows a [`Config`] as listeners, routes and pools.
@@ -43,20 +46,66 @@ fn route_row(route: &Route, pools: &[Pool]) -> [String; 4] {
 fn write_pool(f: &mut Formatter<'_>, pool: &Pool) -> fmt::Result {
     writeln!(f, "  {}", cut(&pool.name, WIDTH - 2))?;
     write_labelled(f, "balance", &[pool.balance.to_string()])?;
-    if let Some(sticky) = &pool.sticky {
-        write_labelled(f, "key", &names(&sticky.key))?;
-        match &sticky.mode {
-            Mode::Hash => write_labelled(f, "mode", &["hash".to_owned()])?,
-            Mode::Table(table) => {
-                let idle = format!("idle up to {}", format_duration(table.idle_timeout));
-                let capacity = format!("at most {} sessions", table.capacity);
-                write_labelled(f, "mode", &["table".to_owned(), idle, capacity])?;
-                write_labelled(f, "learns", &names(&table.learn))?;
-            }
-        }
-    }
+    pool.sticky.as_ref().map_or(Ok(()), |sticky| write_sticky(f, sticky))?;
     write_labelled(f, "health", &health(pool.health.as_ref()))?;
     write_backends(f, &pool.backends)
+}
+
+fn write_sticky(f: &mut Formatter<'_>, sticky: &Sticky) -> fmt::Result {
+    if !sticky.key.is_empty() {
+        write_labelled(f, "key", &names(&sticky.key))?;
+    }
+    match &sticky.mode {
+        Mode::Hash => write_labelled(f, "mode", &["hash".to_owned()]),
+        Mode::Table(table) => {
+            let lives = lives(table.idle_timeout, table.max_lifetime, table.capacity);
+            write_labelled(f, "mode", &with("table", lives))?;
+            write_labelled(f, "learns", &names(&table.learn))
+        }
+        Mode::Cookie(sealed) => {
+            let lives = lives(sealed.idle_timeout, sealed.max_lifetime, sealed.capacity);
+            write_labelled(f, "mode", &with("cookie", lives))?;
+            write_labelled(f, "cookie", &cookie(&sealed.cookie))
+        }
+    }
+}
+
+fn with(mode: &str, items: impl Iterator<Item = String>) -> Vec<String> {
+    iter::once(mode.to_owned()).chain(items).collect()
+}
+
+/// How long a session lasts, and how many there are.
+fn lives(idle: Duration, lifetime: Duration, capacity: NonZeroUsize) -> impl Iterator<Item = String> {
+    let lifetime = (!lifetime.is_zero()).then(|| format!("at most {} old", format_duration(lifetime)));
+    iter::once(format!("idle up to {}", format_duration(idle)))
+        .chain(lifetime)
+        .chain([format!("at most {capacity} sessions")])
+}
+
+/// What a cookie is like; of its secrets, how many there are.
+fn cookie(cookie: &Cookie) -> Vec<String> {
+    let secrets = match cookie.secrets.len() {
+        0 => "a random secret".to_owned(),
+        1 => "one secret".to_owned(),
+        several => format!("{several} secrets"),
+    };
+    let secure = match cookie.secure {
+        Secure::Auto => Some("Secure with TLS".to_owned()),
+        Secure::Always => Some("Secure".to_owned()),
+        Secure::Never => None,
+    };
+    let items = [
+        Some(cookie.name.clone()),
+        Some(secrets),
+        Some(format!("SameSite={}", cookie.same_site)),
+        secure,
+        cookie.http_only.then(|| "HttpOnly".to_owned()),
+        Some(format!("Path={}", cookie.path)),
+        cookie.domain.as_ref().map(|domain| format!("Domain={domain}")),
+        cookie.max_age.map(|age| format!("kept for {}", format_duration(age))),
+        cookie.partitioned.then(|| "Partitioned".to_owned()),
+    ];
+    items.into_iter().flatten().collect()
 }
 
 fn write_backends(f: &mut Formatter<'_>, backends: &[Backend]) -> fmt::Result {

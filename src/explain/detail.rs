@@ -31,6 +31,9 @@ fn chosen(question: &Question<'_>, answer: &Answer<'_>, decision: &Decision) -> 
         (Reason::Placed, Affinity::Hash { .. }) => {
             format!("The key ({source}) hashes to {}.", answer.backend.unwrap_or("a backend"))
         }
+        (Reason::Placed, Affinity::Cookie(..)) => {
+            format!("The session is new; it would be placed {to}, and a cookie would say so.")
+        }
         (Reason::Placed, _) => {
             format!("The key ({source}) is new; it would be placed {to} and bound there.")
         }
@@ -75,7 +78,7 @@ fn refused(question: &Question<'_>, refusal: Refusal) -> String {
 /// Whose key it was.
 fn owner(question: &Question<'_>) -> String {
     let source = question.source.as_deref().unwrap_or("none");
-    match keeper(question) {
+    match question.keeper() {
         Some(Keeper::Here(backend) | Keeper::Down { backend, .. }) => {
             format!("{}, the backend of the key ({source}),", question.name(backend).unwrap_or_default())
         }
@@ -84,12 +87,8 @@ fn owner(question: &Question<'_>) -> String {
 }
 
 fn fate(question: &Question<'_>) -> &'static str {
-    match keeper(question) {
+    match question.keeper() {
         Some(Keeper::Down { .. }) => "down",
         _ => "gone",
     }
-}
-
-fn keeper(question: &Question<'_>) -> Option<Keeper> {
-    question.binding.as_ref().map(|binding| question.view.keeper(binding, question.now))
 }

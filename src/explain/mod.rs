@@ -47,7 +47,7 @@ pub struct Explanation {
     pub mode: Option<String>,
     /// The pool's policy.
     pub balance: Option<String>,
-    /// The session key; octets that are no UTF-8 are replaced.
+    /// The session key; octets that are no UTF-8 are replaced. Of the proxy's own cookie, the session's number.
     pub key: Option<String>,
     /// Where it was found.
     pub key_source: Option<String>,
@@ -102,7 +102,7 @@ pub struct Candidate {
 pub struct Bound {
     /// The backend it is bound to; none if that is gone.
     pub backend: Option<String>,
-    /// Grows with each owner.
+    /// Grows with each owner; 0 where only the client's cookie knows of the session.
     pub epoch: u64,
     /// Requests and tunnels that are live now.
     pub live: u32,
@@ -198,8 +198,9 @@ pub fn explain(snapshot: &Snapshot, asked: &Asked<'_>, now: Now) -> Explanation 
     let sources = route.key.as_deref().unwrap_or(pool.key_sources());
     let facts = Facts { host: &host, uri: asked.uri, headers: asked.headers, client_ip };
     let found = session_key(sources, &facts);
-    let question = Question::new(pool, found.as_ref(), now);
-    let mut explanation = question.answer(&host, found.as_ref());
+    let cookie = Some(asked.headers).filter(|_| !route.is_not_sticky());
+    let question = Question::new(pool, found.as_ref(), cookie, now);
+    let mut explanation = question.answer(&host);
     explanation.route = Some(route.path.clone());
     if asked.method == Method::DELETE && question.was_issued() {
         explanation.detail += detail::DELETES;

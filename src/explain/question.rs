@@ -1,12 +1,15 @@
 //! One key, or none, in search of a backend of a pool; asked as traffic asks.
 
+use http::HeaderMap;
+
 use super::{Bound, Candidate, Explanation, Unbound, detail};
-use crate::affinity::SessionKey;
 use crate::affinity::table::Binding;
+use crate::affinity::{Opened, Sealer, SessionKey, Ticket};
 use crate::backend::Backend;
 use crate::clock::Now;
 use crate::config::Balance;
-use crate::pool::{Affinity, Choice, Decision, Keeper, Key, Pool, Prospect, Reason, Refusal, View};
+use crate::pool::{Affinity, Choice, Decision, Home, Keeper, Key, Pool, Prospect, Reason, Refusal, View};
+use crate::stable_hash;
 
 /// What is asked.
 pub(super) struct Question<'a> {
@@ -15,7 +18,10 @@ pub(super) struct Question<'a> {
     pub(super) key: Option<Key>,
     /// Where the key was found.
     pub(super) source: Option<String>,
+    key_text: Option<String>,
     pub(super) binding: Option<Binding>,
+    /// What the proxy's own cookie says.
+    ticket: Option<Ticket>,
     /// Backends with all the requests they may have.
     busy: Vec<u32>,
     pub(super) now: Now,
@@ -31,20 +37,63 @@ pub(super) struct Answer<'a> {
 }
 
 impl<'a> Question<'a> {
-    pub(super) fn new(pool: &'a Pool, found: Option<&SessionKey<'_, '_>>, now: Now) -> Self {
-        let key = found.filter(|_| pool.is_sticky()).map(|found| pool.key(found));
+    /// `cookie` are the fields in which the proxy's own cookie is looked for, where the route is sticky.
+    pub(super) fn new(
+        pool: &'a Pool,
+        found: Option<&SessionKey<'_, '_>>,
+        cookie: Option<&HeaderMap>,
+        now: Now,
+    ) -> Self {
         let is_busy =
             |backend: &Backend| backend.slots.as_ref().is_some_and(|slots| slots.available_permits() == 0);
         let backends = pool.backends.iter().zip(0..);
-        Self {
+        let busy = backends.filter(|(backend, _)| is_busy(backend)).map(|(_, at)| at).collect();
+        let text = |found: &SessionKey<'_, '_>| String::from_utf8_lossy(&found.bytes).into_owned();
+        let mut this = Self {
             pool,
             view: View::new(pool, 0),
-            key,
+            key: found.filter(|_| pool.is_sticky()).map(|found| pool.key(found)),
+            key_text: found.map(text),
             source: found.map(|found| found.source.to_string()),
-            binding: key.and_then(|key| pool.table()?.peek(key.fingerprint, now)),
-            busy: backends.filter(|(backend, _)| is_busy(backend)).map(|(_, at)| at).collect(),
+            binding: None,
+            ticket: None,
+            busy,
             now,
+        };
+        if let Some((sealer, headers)) = pool.sealer().zip(cookie) {
+            this.look_into(sealer, headers, found);
         }
+        this.binding = this.key.and_then(|key| pool.table()?.peek(key.fingerprint, now));
+        this
+    }
+
+    /// In cookie mode every request has a session: that of its cookie, or a new one.
+    fn look_into(&mut self, sealer: &Sealer, headers: &HeaderMap, found: Option<&SessionKey<'_, '_>>) {
+        self.ticket = match sealer.open(headers, self.now) {
+            Opened::Valid(ticket) => Some(ticket),
+            Opened::Over(ticket, reason) => {
+                Some(ticket).filter(|ticket| self.pool.goes_on(ticket.session, reason, self.now))
+            }
+            Opened::Absent | Opened::Refused(_) => None,
+        };
+        if let Some(ticket) = &self.ticket {
+            self.key_text = Some(format!("{:016x}", ticket.session));
+            self.source = Some(format!("cookie:{}", sealer.name()));
+        }
+        // A new one gets a number that nobody has.
+        let fresh = || stable_hash::mix(self.now.micros());
+        let session = self.ticket.map_or_else(fresh, |ticket| ticket.session);
+        self.key = Some(self.pool.carried_key(session, self.ticket.as_ref().map(Home::from), found));
+    }
+
+    /// What a session leads to, if there is one.
+    pub(super) fn keeper(&self) -> Option<Keeper> {
+        if let Some(binding) = &self.binding {
+            return Some(self.view.keeper(binding, self.now));
+        }
+        let (key, home) = self.key.and_then(|key| Some((key, key.home?)))?;
+        let backend = self.pool.at_home(&self.view, &home);
+        Some(backend.map_or(Keeper::Gone, |backend| self.view.keeps(backend, key.placement, self.now)))
     }
 
     /// Whether a response had issued the key.
@@ -52,7 +101,7 @@ impl<'a> Question<'a> {
         self.key.is_some_and(|key| key.learned.is_some())
     }
 
-    pub(super) fn answer(&self, host: &str, found: Option<&SessionKey<'_, '_>>) -> Explanation {
+    pub(super) fn answer(&self, host: &str) -> Explanation {
         // A key that has lost its backend is placed by the hash that its binding carries.
         let placed = self.key.map(|key| Key {
             placement: self.binding.map_or(key.placement, |binding| binding.placement),
@@ -66,10 +115,10 @@ impl<'a> Question<'a> {
             pool: Some(self.pool.name.to_string()),
             mode: Some(self.pool.mode().to_owned()),
             balance: Some(self.pool.balance.to_string()),
-            key: found.map(|found| String::from_utf8_lossy(&found.bytes).into_owned()),
+            key: self.key_text.clone(),
             key_source: self.source.clone(),
             candidates: self.candidates(&prospects),
-            binding: self.binding.as_ref().map(|binding| self.bound(binding)),
+            binding: self.bound(),
             backend: answer.backend.map(str::to_owned),
             reason: answer.decision.into(),
             detail: detail::of(self, &answer),
@@ -162,18 +211,17 @@ impl<'a> Question<'a> {
         ranked.collect()
     }
 
-    fn bound(&self, binding: &Binding) -> Bound {
-        let backend = match self.view.keeper(binding, self.now) {
+    fn bound(&self) -> Option<Bound> {
+        let backend = match self.keeper()? {
             Keeper::Here(backend) | Keeper::Down { backend, .. } => self.name(backend),
             Keeper::Gone => None,
         };
-        Bound {
-            backend: backend.map(str::to_owned),
-            epoch: binding.epoch,
-            live: binding.live,
-            // The epoch is the moment of binding, or a little later where many were bound at one.
-            age_seconds: self.now.since(Now(binding.epoch)).as_secs_f64(),
-        }
+        let since = |ticket: &Ticket| Now(u64::from(ticket.issued) * 1_000_000);
+        let (epoch, live) = self.binding.map_or((0, 0), |binding| (binding.epoch, binding.live));
+        // The epoch is the moment of binding, or a little later where many were bound at one.
+        let since = self.binding.map(|_| Now(epoch)).or_else(|| self.ticket.as_ref().map(since));
+        let age_seconds = since.map_or(0.0, |since| self.now.since(since).as_secs_f64());
+        Some(Bound { backend: backend.map(str::to_owned), epoch, live, age_seconds })
     }
 
     pub(super) fn name(&self, backend: u32) -> Option<&'a str> {

@@ -128,7 +128,9 @@ impl Pool {
     /// Why it can go nowhere now.
     pub fn decide(&self, view: &View, key: Option<&Key>, choice: &Choice<'_>) -> Result<Decision, Refusal> {
         match (&self.affinity, key) {
-            (Affinity::Table(sessions), Some(key)) => self.decide_session(sessions, view, key, choice),
+            (Affinity::Table(sessions) | Affinity::Cookie(sessions, _), Some(key)) => {
+                self.decide_session(sessions, view, key, choice)
+            }
             (Affinity::Hash { .. }, Some(key)) => {
                 self.place(view, key.into(), choice, Reason::Placed, Tie::None)
             }
@@ -185,11 +187,9 @@ impl Pool {
     }
 
     /// The backend that a cookie means, if it still lives the same life.
-    fn at_home(&self, view: &View, home: &Home) -> Option<u32> {
-        let backend = self.backends.iter().position(|backend| backend.node == home.backend)?;
-        let now = self.home(view, backend as u32);
-        let same_life = home.incarnation == 0 || now.incarnation == 0 || home.incarnation == now.incarnation;
-        (home.address == now.address && same_life).then_some(backend as u32)
+    pub fn at_home(&self, view: &View, home: &Home) -> Option<u32> {
+        let backend = self.backends.iter().position(|backend| backend.node == home.backend)? as u32;
+        view.home(backend).is_some_and(|now| now.is(home)).then_some(backend)
     }
 
     fn take_turns(&self, view: &View, choice: &Choice<'_>) -> Result<Decision, Refusal> {

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::affinity::table::Fingerprint;
-use crate::affinity::{SessionKey, SessionTable};
+use crate::affinity::{Reason as Refused, Sealer, SessionKey, SessionTable, Ticket};
 use crate::backend::Backend;
 use crate::balance::HashTable;
 use crate::clock::Now;
@@ -37,8 +37,6 @@ pub struct Pool {
     pub backends: Vec<Arc<Backend>>,
     /// How new work is placed.
     pub balance: Balance,
-    /// The placement table of the backends, where the policy has one.
-    pub hash_table: Option<Arc<HashTable>>,
     /// Bounded load for new keys, in percent of a backend's share of the sessions; 0: off.
     pub hash_balance_factor: u32,
     /// Whether a backend's sessions are limited.
@@ -49,6 +47,8 @@ pub struct Pool {
     pub slow_start: Duration,
     /// How backends are emptied.
     pub drain: config::Drain,
+    /// The placement table of the backends, where the policy has one.
+    pub hash_table: Option<Arc<HashTable>>,
     /// What is remembered of keys.
     pub affinity: Affinity,
     /// How long things may take.
@@ -69,6 +69,9 @@ pub enum Affinity {
     },
     /// By the session table.
     Table(Sessions),
+    /// By a sealed cookie of the client's. What this process has seen of its sessions is kept in a table too: so they
+    /// are counted, and those that move while the client still shows its old cookie are found again.
+    Cookie(Sessions, Arc<Sealer>),
 }
 
 /// What is needed to remember sessions.
@@ -92,6 +95,8 @@ pub struct Shared {
     generation: AtomicU64,
     /// Wakes those who wait for a change of the fleet.
     pub news: Notify,
+    /// Cookies that did not count, by the reason.
+    refused: [AtomicU64; Refused::COUNT],
     /// Bodies that might have taught a key, had they not been compressed.
     pub encoded_bodies: AtomicU64,
     /// Requests that wait for something, in the whole process; bounded by `limits.queue`.
@@ -104,6 +109,7 @@ impl Shared {
         Self {
             generation: AtomicU64::new(1),
             news: Notify::new(),
+            refused: [const { AtomicU64::new(0) }; Refused::COUNT],
             encoded_bodies: AtomicU64::new(0),
             waiting: AtomicU64::new(0),
         }
@@ -112,6 +118,16 @@ impl Shared {
     /// Grows whenever the health or address of a backend changed; views of an older one are to be rebuilt.
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
+    }
+
+    /// Counts a cookie that does not count; whether it is the first for this reason.
+    pub fn refuse(&self, reason: Refused) -> bool {
+        self.refused[reason as usize].fetch_add(1, Ordering::Relaxed) == 0
+    }
+
+    /// Cookies that did not count.
+    pub fn refused(&self) -> u64 {
+        self.refused.iter().map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
     /// Makes every worker rebuild its view before its next decision.
@@ -160,6 +176,22 @@ pub fn is_empty(backend: &Backend, table: Option<&SessionTable>, now: Now) -> bo
     sessions == 0 && backend.state.sum(|counters| &counters.in_flight) == 0
 }
 
+impl Home {
+    /// Whether this is the backend that `other` means, in the same life as far as that is known.
+    pub fn is(&self, other: &Self) -> bool {
+        let same_life =
+            self.incarnation == 0 || other.incarnation == 0 || self.incarnation == other.incarnation;
+        self.backend == other.backend && self.address == other.address && same_life
+    }
+}
+
+impl From<&Ticket> for Home {
+    fn from(ticket: &Ticket) -> Self {
+        let Ticket { backend, address, incarnation, .. } = *ticket;
+        Self { backend, address, incarnation }
+    }
+}
+
 impl Affinity {
     /// The session table, where there is one.
     pub fn table(&self) -> Option<&Arc<SessionTable>> {
@@ -168,7 +200,7 @@ impl Affinity {
 
     fn sessions(&self) -> Option<&Sessions> {
         match self {
-            Self::Table(sessions) => Some(sessions),
+            Self::Table(sessions) | Self::Cookie(sessions, _) => Some(sessions),
             Self::None | Self::Hash { .. } => None,
         }
     }
@@ -180,7 +212,15 @@ impl Pool {
         match &self.affinity {
             Affinity::None => &[],
             Affinity::Hash { keys } => keys,
-            Affinity::Table(sessions) => &sessions.keys,
+            Affinity::Table(sessions) | Affinity::Cookie(sessions, _) => &sessions.keys,
+        }
+    }
+
+    /// What opens and seals the client's cookie, in cookie mode.
+    pub fn sealer(&self) -> Option<&Arc<Sealer>> {
+        match &self.affinity {
+            Affinity::Cookie(_, sealer) => Some(sealer),
+            Affinity::None | Affinity::Hash { .. } | Affinity::Table(_) => None,
         }
     }
 
@@ -190,6 +230,7 @@ impl Pool {
             Affinity::None => "none",
             Affinity::Hash { .. } => "hash",
             Affinity::Table(_) => "table",
+            Affinity::Cookie(..) => "cookie",
         }
     }
 
@@ -226,22 +267,31 @@ impl Pool {
         true
     }
 
-    /// A backend in its present life.
-    pub fn home(&self, view: &View, backend: u32) -> Home {
-        let address = view.address(backend).map(|address| address.to_string()).unwrap_or_default();
-        let known = self.backends.get(backend as usize);
-        Home {
-            backend: known.map_or(0, |backend| backend.node),
-            address: stable_hash::hash(address.as_bytes()),
-            incarnation: known.map_or(0, |backend| backend.state.incarnation()),
-        }
-    }
-
     /// Hashes a session key for this pool.
     pub fn key(&self, key: &SessionKey<'_, '_>) -> Key {
         let learn = self.sessions().map_or(&[][..], |sessions| &sessions.learn);
         let learned = learn.iter().position(|source| source == key.source);
         Key { learned: learned.map(|position| position as u16), ..self.hash_key(&key.bytes) }
+    }
+
+    /// The key of a session that the client's cookie carries, or will carry. `found` is the key that the request has
+    /// beside it, by which a new session is placed.
+    pub fn carried_key(&self, session: u64, home: Option<Home>, found: Option<&SessionKey<'_, '_>>) -> Key {
+        let placement = found.map(|key| stable_hash::hash(&key.bytes));
+        Key {
+            placement: placement.unwrap_or_else(|| stable_hash::mix(session)),
+            fingerprint: Fingerprint(session),
+            learned: None,
+            by_turns: placement.is_none(),
+            home,
+        }
+    }
+
+    /// Whether a carried session goes on although its cookie says that its time is over, for this `reason`: the table
+    /// knows it to have been live more lately, or to be live now.
+    pub fn goes_on(&self, session: u64, reason: Refused, now: Now) -> bool {
+        let known = self.table().and_then(|table| table.peek(Fingerprint(session), now));
+        known.is_some_and(|binding| reason == Refused::Expired || binding.live > 0)
     }
 
     /// Hashes the bytes of a session key for this pool.

@@ -2,14 +2,16 @@
 //! a decision reads no shared memory but the generation number.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use super::{Affinity, Pool};
+use super::{Affinity, Home, Pool};
 use crate::affinity::table::Binding;
 use crate::backend::health::Failing;
-use crate::backend::{Health, Leave, State};
+use crate::backend::{Backend, Health, Leave, State};
 use crate::balance::{Balancer, Candidate};
 use crate::clock::Now;
 use crate::config::Balance;
+use crate::stable_hash;
 
 /// A worker's picture of a pool. Not shared between threads.
 #[derive(Debug)]
@@ -67,6 +69,7 @@ struct Standing {
     since: Now,
     address: Option<SocketAddr>,
     owner: u32,
+    home: Home,
     leave: Option<Leave>,
 }
 
@@ -74,8 +77,7 @@ impl View {
     /// Reads the live state of `pool`. O(backends). Differing `seed`s keep workers from choosing in step.
     pub fn new(pool: &Pool, seed: u64) -> Self {
         let generation = pool.shared.generation();
-        let backends: Vec<Standing> =
-            pool.backends.iter().map(|backend| Standing::read(&backend.state)).collect();
+        let backends: Vec<Standing> = pool.backends.iter().map(|backend| Standing::read(backend)).collect();
         let panics = panics(&backends, pool.panic_threshold);
         let suspects = match pool.affinity {
             Affinity::Hash { .. } => Suspects::Included,
@@ -83,7 +85,7 @@ impl View {
             _ => Suspects::LastResort,
         };
         let keyless = if pool.is_sticky() { Balance::RoundRobin } else { pool.balance };
-        let leaver = |(backend, standing): (&std::sync::Arc<crate::backend::Backend>, &Standing)| {
+        let leaver = |(backend, standing): (&Arc<Backend>, &Standing)| {
             standing.leave.map(|leave| Leaver { id: backend.state.id, leave })
         };
         Self {
@@ -110,6 +112,11 @@ impl View {
     /// The number under which the session table knows a backend.
     pub fn owner(&self, backend: u32) -> u32 {
         self.standing(backend).map_or(u32::MAX, |standing| standing.owner)
+    }
+
+    /// A backend in its present life, in words that mean the same in every process.
+    pub fn home(&self, backend: u32) -> Option<Home> {
+        self.standing(backend).map(|standing| standing.home)
     }
 
     /// When the health of a backend last changed.
@@ -164,8 +171,15 @@ impl View {
 }
 
 impl Standing {
-    fn read(state: &State) -> Self {
+    fn read(backend: &Backend) -> Self {
+        let state: &State = &backend.state;
+        let address = state.address().map(|address| address.to_string()).unwrap_or_default();
         Self {
+            home: Home {
+                backend: backend.node,
+                address: stable_hash::hash(address.as_bytes()),
+                incarnation: state.incarnation(),
+            },
             health: state.health(),
             failing: state.failing(),
             since: state.since(),

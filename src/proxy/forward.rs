@@ -18,7 +18,8 @@ use super::room::Room;
 use super::running::{Begun, Running};
 use super::upgrade::{self, ClientEnd};
 use super::worker::{AskPool, Current};
-use super::{Plan, Worker, respond};
+use super::{Plan, Worker, respond, ticket};
+use crate::affinity::Ticket;
 use crate::backend::Health;
 use crate::clock::Now;
 use crate::headers;
@@ -84,7 +85,10 @@ enum Sent {
 
 impl Forward {
     /// Boxed, since it moves into a future, and that into another: a pointer does so more cheaply.
-    pub(super) fn new(worker: Rc<Worker>, current: Rc<Current>, plan: Plan, asked: Asked) -> Box<Self> {
+    pub(super) fn new(worker: Rc<Worker>, current: Rc<Current>, plan: Plan, mut asked: Asked) -> Box<Self> {
+        for sealer in &current.snapshot.sealers {
+            sealer.strip(&mut asked.parts.headers);
+        }
         let membership = Rc::new(worker.exchanges.begin());
         let limits = &current.snapshot.limits;
         let Outbound { request, upgrade, reply } =
@@ -334,12 +338,21 @@ impl Forward {
             backend: decision.backend,
             lease,
             slot,
+            ticket: self.ticket_due(&decision),
             key: self.plan.key,
             link,
             record: self.reply.record.take(),
             now: self.now,
         };
         Running::begin(self.worker.clone(), self.current.clone(), self.membership.clone(), begun)
+    }
+
+    fn ticket_due(&self, decision: &Decision) -> Option<Box<Ticket>> {
+        let (pool, key) = (self.pool(), self.plan.key.as_ref()?);
+        pool.sealer()?;
+        let now = self.worker.clock.now();
+        let view = self.current.view(self.plan.pool);
+        ticket::due(pool, &view, (decision.backend, key), (self.plan.ticket, now))
     }
 
     async fn send(&mut self, running: &mut Running) -> Sent {

@@ -21,13 +21,14 @@ mod request;
 mod respond;
 mod room;
 mod running;
+mod ticket;
 mod tunnel;
 mod upgrade;
 mod worker;
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -35,7 +36,7 @@ use std::task::{Context, Poll};
 use http::{Method, Request};
 use hyper::body::Incoming;
 
-use crate::affinity;
+use crate::affinity::{self, Ticket};
 use crate::pool::Key;
 
 pub(crate) use body::Body;
@@ -55,10 +56,7 @@ use worker::Current;
 pub(crate) fn handle(worker: &Rc<Worker>, client: &Rc<Client>, request: Request<Incoming>) -> Answer {
     let current = worker.current();
     let mut asked = Asked::new(request, worker, &current, client);
-    match asked
-        .check(&current.snapshot.limits)
-        .and_then(|()| plan(&current, &mut asked, &worker.core.log_hash))
-    {
+    match asked.check(&current.snapshot.limits).and_then(|()| plan(worker, &current, &mut asked)) {
         Ok(plan) => {
             let forward = Forward::new(worker.clone(), current, plan, asked);
             Answer::awaited(client, forward.run())
@@ -106,12 +104,14 @@ struct Plan {
     /// Position of the pool.
     pool: usize,
     key: Option<Key>,
+    /// What the client's cookie says, in cookie mode.
+    ticket: Option<Ticket>,
     /// A good answer ends the session: the request asks to delete what a response had issued.
     deletes: bool,
 }
 
 /// Finds route and key. Synchronous.
-fn plan(current: &Current, asked: &mut Asked, log_hash: &RandomState) -> Result<Plan, Error> {
+fn plan(worker: &Worker, current: &Current, asked: &mut Asked) -> Result<Plan, Error> {
     let snapshot = &current.snapshot;
     let host = request::host(&asked.seen, asked.parts.version)?;
     if let Some(record) = &mut asked.record {
@@ -121,12 +121,26 @@ fn plan(current: &Current, asked: &mut Asked, log_hash: &RandomState) -> Result<
     let pool = &snapshot.pools[route.pool];
     let sources = route.key.as_deref().unwrap_or(pool.key_sources());
     let found = affinity::session_key(sources, &asked.facts(&host));
-    let key = found.as_ref().map(|found| pool.key(found));
+    let sealer = pool.sealer().filter(|_| !route.is_not_sticky());
+    let (key, ticket) = match sealer {
+        Some(sealer) => {
+            let headers = &asked.parts.headers;
+            let (key, ticket) = ticket::session(worker, (pool, sealer), headers, found.as_ref());
+            (Some(key), ticket)
+        }
+        None => (found.as_ref().map(|found| pool.key(found)), None),
+    };
     if asked.record.is_some() {
+        let log_hash = &worker.core.log_hash;
         let found = found.map(|found| (found.source, log_hash.hash_one(&found.bytes)));
         drop(host);
         asked.record_plan(current.name(route.pool), found);
+        let carried = ticket.zip(sealer);
+        if let (Some((ticket, sealer)), Some(record)) = (carried, &mut asked.record) {
+            record.key_source = Some(format!("cookie:{}", sealer.name()));
+            record.key = Some(log_hash.hash_one(ticket.session));
+        }
     }
     let issued = key.is_some_and(|key| key.learned.is_some());
-    Ok(Plan { pool: route.pool, key, deletes: issued && asked.parts.method == Method::DELETE })
+    Ok(Plan { pool: route.pool, key, ticket, deletes: issued && asked.parts.method == Method::DELETE })
 }

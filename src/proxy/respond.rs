@@ -5,15 +5,15 @@ use hyper::body::{Body as _, Incoming};
 
 use super::Plan;
 use super::body::{Body, Stream};
-use super::lesson;
 use super::running::Running;
 use super::upgrade::{self, ClientEnd};
+use super::{lesson, ticket};
 use crate::headers;
 
 /// Learns the keys the response teaches, removes what belongs to one hop, and streams the body. The exchange ends with
 /// the body.
 pub(super) fn respond(
-    response: Response<Incoming>,
+    mut response: Response<Incoming>,
     mut running: Running,
     plan: &Plan,
     asked_upgrade: Option<ClientEnd>,
@@ -28,6 +28,7 @@ pub(super) fn respond(
     if let (Some(key), true) = (&plan.key, plan.deletes && response.status().is_success()) {
         running.pool().end(key, now);
     }
+    ticket::issue(&mut running, response.headers_mut(), now);
     if response.status() == StatusCode::SWITCHING_PROTOCOLS
         && let Some(client) = asked_upgrade
     {

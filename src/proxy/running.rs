@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::Worker;
 use super::worker::Current;
+use crate::affinity::Ticket;
 use crate::backend::{Backend, Counters};
 use crate::clock::Now;
 use crate::pool::{Key, Lease, Pool, View};
@@ -28,6 +29,8 @@ pub(super) struct Running {
     pool: usize,
     backend: u32,
     lease: Option<Lease>,
+    /// What the client's cookie has to say from now on, if that is new.
+    pub(super) ticket: Option<Box<Ticket>>,
     /// Its place among those that the backend may have at one time.
     _slot: Option<OwnedSemaphorePermit>,
     /// When something of the response last came.
@@ -47,6 +50,8 @@ pub(super) struct Begun {
     pub(super) slot: Option<OwnedSemaphorePermit>,
     /// The session key, if there is one.
     pub(super) key: Option<Key>,
+    /// What the client's cookie has to say from now on, if that is new.
+    pub(super) ticket: Option<Box<Ticket>>,
     /// The connection to the backend.
     pub(super) link: Link,
     /// What will be written to the access log.
@@ -60,7 +65,7 @@ impl Running {
         worker: Rc<Worker>,
         current: Rc<Current>,
         membership: Rc<Membership>,
-        Begun { pool, backend, lease, slot, key, link, record, now }: Begun,
+        Begun { pool, backend, lease, slot, key, ticket, link, record, now }: Begun,
     ) -> Self {
         if let Some(lease) = lease {
             membership.set_key(Tag { key: lease.key.0, epoch: lease.epoch });
@@ -74,6 +79,7 @@ impl Running {
             pool,
             backend,
             lease,
+            ticket,
             _slot: slot,
             seen: now,
         };

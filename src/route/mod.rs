@@ -24,6 +24,13 @@ pub struct Route {
     pub key: Option<Vec<KeySource>>,
 }
 
+impl Route {
+    /// Whether it takes its requests out of the pool's stickiness.
+    pub fn is_not_sticky(&self) -> bool {
+        self.key.as_ref().is_some_and(Vec::is_empty)
+    }
+}
+
 impl Router {
     /// Sorts routes so that the first that fits is the most specific.
     pub fn new(routes: &[config::Route]) -> Self {

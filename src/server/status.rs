@@ -34,6 +34,8 @@ pub struct PoolStatus {
     pub affinity_violations_total: u64,
     /// Bodies that might have taught a key, had they not been compressed.
     pub encoded_bodies_total: u64,
+    /// Cookies of the proxy's own that did not count: forged, expired, or from the future.
+    pub refused_cookies_total: u64,
     /// Requests without a session key, where the pool looks for one.
     pub keyless_total: u64,
     /// Requests that wait now: for room, for a backend to come back, for a key to move.
@@ -114,6 +116,7 @@ impl PoolStatus {
             evictions_total: table.map_or(0, |table| table.evictions()),
             affinity_violations_total: table.map_or(0, |table| table.violations()),
             encoded_bodies_total: pool.shared.encoded_bodies.load(Ordering::Relaxed),
+            refused_cookies_total: pool.shared.refused(),
             keyless_total: keyless.sum(),
             waiting: pool.shared.waiting.load(Ordering::Relaxed),
             panicking: View::new(pool, 0).panics(),

@@ -112,6 +112,7 @@ fn what_changes_something_comes_as_json() {
         "Content-Type: application/jsonp",
         "Content-Type: text/plain; application/json",
         "Content-Type: text/plain\r\nContent-Type: application/json",
+        "Content-Type: application/json\r\nContent-Type: text/plain",
     ] {
         for target in calls {
             assert_refused(&told(&call(&proxy, target, &[content], MAINT)), 415, "application/json");

@@ -1,6 +1,7 @@
 //! What a caller cannot make it hold.
 
-use crate::support::Backend;
+use crate::support::websocket::{Tunnel, echo};
+use crate::support::{Backend, Events};
 use crate::{JSON, assert_refused, change, look, setup, told};
 
 #[test]
@@ -28,13 +29,21 @@ fn a_head_has_at_most_16_kib() {
 
 #[test]
 fn more_than_64_connections_wait() {
-    let proxy = setup(&[&Backend::named("a")]).start();
-    let mut idle: Vec<_> = (0..64).map(|_| proxy.connect_admin()).collect();
+    let backend = echo("a", &Events::default());
+    let proxy = setup(&[&backend]).start();
+    let mut tunnel = Tunnel::open(proxy.connect(), "/");
+    tunnel.hear();
+    let mut held: Vec<_> = (0..64).map(|_| proxy.connect_admin()).collect();
     let mut late = proxy.connect_admin();
-    late.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    idle[0].send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    assert_eq!(idle[0].response().status, 200);
-    assert_eq!(late.response().status, 200, "a place is free again");
+    let path = "/api/pools/app/backends/a";
+    late.send(format!(
+        "PUT {path}/state HTTP/1.1\r\nHost: [::1]\r\n{JSON}\r\nContent-Length: 17\r\n\r\n{{\"state\":\"maint\"}}"
+    ));
+    held[0].send(format!("GET {path}/drained?wait=300ms HTTP/1.1\r\nHost: [::1]\r\n\r\n"));
+    let (status, seen) = told(&held[0].response());
+    assert_eq!((status, &seen["state"]), (503, &"ready".into()), "whoever came later has to wait");
+    assert_eq!(told(&late.response()).1["state"], "maint", "a place is free again");
+    assert_eq!(tunnel.close_code(), Some(1012));
 }
 
 #[test]

@@ -324,7 +324,17 @@ impl SessionTable {
     pub fn sweep(&self, now: Now, budget: usize) {
         for shelf in &self.shards {
             let mut shard = shelf.0.lock().unwrap_or_else(PoisonError::into_inner);
-            shard.sweep(now, budget, |owner| self.is_gone(owner), |owner| self.uncount(owner));
+            // Looked at for every entry, so locked once for all of them.
+            let owners = self.owners.read().unwrap_or_else(PoisonError::into_inner);
+            let is_gone = |owner: u32| {
+                owners.get(owner as usize).is_some_and(|owner| owner.gone.load(Ordering::Relaxed))
+            };
+            let ended = |owner: u32| {
+                if let Some(owner) = owners.get(owner as usize) {
+                    owner.sessions.fetch_sub(1, Ordering::Relaxed);
+                }
+            };
+            shard.sweep(now, budget, is_gone, ended);
         }
     }
 
@@ -421,10 +431,6 @@ impl SessionTable {
 
     fn uncount(&self, owner: u32) {
         self.with_owner(owner, |owner| owner.sessions.fetch_sub(1, Ordering::Relaxed));
-    }
-
-    fn is_gone(&self, owner: u32) -> bool {
-        self.with_owner(owner, |owner| owner.gone.load(Ordering::Relaxed)).unwrap_or(false)
     }
 
     fn with_owner<R>(&self, owner: u32, look: impl FnOnce(&Owner) -> R) -> Option<R> {

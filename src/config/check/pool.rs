@@ -37,8 +37,9 @@ pub(super) fn all(top: &Section<'_>, sections: &[Section<'_>], routes: &[Route])
 fn pool(section: &Section<'_>, route_keys: &[KeySource]) -> Option<Pool> {
     let slow_start =
         section.table("slow_start", &contract::SLOW_START).or("duration", Duration::ZERO, duration);
-    let sticky = sticky::read(section.table("sticky", &contract::STICKY), route_keys);
-    let balance = balance(section, sticky.as_ref());
+    let name = section.text("name");
+    let sticky = sticky::read(section.table("sticky", &contract::STICKY), name.as_deref(), route_keys);
+    let balance = balance(section, sticky.as_ref(), route_keys);
     let backends = backends(section);
     if balance == Balance::RingHash {
         ring(section, &backends);
@@ -81,14 +82,14 @@ fn parsed_factor(value: &DeValue<'_>) -> Outcome<u32> {
 /// What counts sessions needs someone to count them.
 fn check_together(section: &Section<'_>, pool: &Pool) {
     let mode = match pool.sticky.as_ref().map(|sticky| &sticky.mode) {
-        Some(Mode::Table(_)) => return,
+        Some(Mode::Table(_) | Mode::Cookie(_)) => return,
         Some(Mode::Hash) => "`mode = \"hash\"`",
         None => "a pool without [pool.sticky]",
     };
     let hashes = pool.sticky.is_some();
     let needs = |key, what: &str| {
         let complaint = Complaint::invalid(format!("{mode} keeps no sessions, which {what} needs"));
-        section.complain(key, complaint.help("use `mode = \"table\"`"));
+        section.complain(key, complaint.help("use `mode = \"table\"` or `mode = \"cookie\"`"));
     };
     if pool.hash_balance_factor > 0 {
         needs("hash_balance_factor", "a bounded load");
@@ -103,17 +104,22 @@ fn check_together(section: &Section<'_>, pool: &Pool) {
     }
 }
 
-fn balance(section: &Section<'_>, sticky: Option<&Sticky>) -> Balance {
+fn balance(section: &Section<'_>, sticky: Option<&Sticky>, route_keys: &[KeySource]) -> Balance {
     let chosen = section.read("balance", choice(Balance::WORDS, &[]));
     let is_sticky = section.has("sticky");
+    // Only cookie mode needs no key of the pool's; those of its routes can be hashed, too.
+    let is_keyless =
+        sticky.is_some_and(|sticky| sticky.key.is_empty() && matches!(sticky.mode, Mode::Cookie(_)));
     let wrong = |what: String, help| section.complain("balance", Complaint::invalid(what).help(help));
-    if let (Some(policy), false) = (chosen, is_sticky)
+    let cannot_hash = is_keyless && route_keys.is_empty();
+    if let Some(policy) = chosen
         && let Some((needs, instead)) = needs_sessions(policy)
+        && (!is_sticky || policy.hashes() && cannot_hash)
     {
         let help = format!("add [pool.sticky] with a key, or use \"{instead}\"");
         wrong(format!("\"{policy}\" {needs}, and this pool has none"), help);
     }
-    let default = if is_sticky { Balance::Rendezvous } else { Balance::RoundRobin };
+    let default = if is_sticky && !is_keyless { Balance::Rendezvous } else { Balance::RoundRobin };
     let balance = chosen.unwrap_or(default);
     if !balance.hashes() && sticky.is_some_and(|sticky| matches!(sticky.mode, Mode::Hash)) {
         let help = "use `balance = \"rendezvous\"`, or `mode = \"table\"`".to_owned();

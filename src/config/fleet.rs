@@ -1,6 +1,8 @@
-//! The policies that `pool.balance` can name. What they do is elsewhere.
+//! How a pool uses its backends: the policies of `pool.balance`, what an operator wants of a backend, how one is
+//! emptied. Plain values.
 
 use std::fmt;
+use std::time::Duration;
 
 /// `pool.balance`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +45,42 @@ impl Balance {
     pub const fn hashes(self) -> bool {
         matches!(self, Self::Rendezvous | Self::RingHash | Self::Maglev)
     }
+}
+
+/// `backend.state`: what an operator wants of a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Wanted {
+    /// To serve (the default).
+    #[default]
+    Ready,
+    /// To keep its sessions up to a deadline, and take no new ones.
+    Drain,
+    /// To serve nothing from now on.
+    Maint,
+}
+
+impl Wanted {
+    /// All of them, by the words of the file and the API.
+    pub const WORDS: &'static [(&'static str, Self)] =
+        &[("ready", Self::Ready), ("drain", Self::Drain), ("maint", Self::Maint)];
+
+    /// The word used in the file, logs and the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Drain => "drain",
+            Self::Maint => "maint",
+        }
+    }
+}
+
+/// `[pool.drain]`: from the order to drain to the end of the last session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drain {
+    /// Until then sessions stay. Default 30 min.
+    pub timeout: Duration,
+    /// The part of the time before the end in which sessions are ended one after the other. Default 30 s.
+    pub spread: Duration,
 }
 
 impl fmt::Display for Balance {
