@@ -1,6 +1,9 @@
 //! The command line: what can be said, and what answers it. The work itself is the library's.
 
-use std::io::IsTerminal;
+mod explain;
+mod simulate;
+
+use std::io::{IsTerminal, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,7 +12,7 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admin::Admin;
-use crate::config::{Config, Log, LogFormat, Summary};
+use crate::config::{Config, Log, LogFormat, Preset, Summary, did_you_mean};
 use crate::demo::{self, Demo, Style};
 use crate::server::{Control, ReloadError, Server, Stop};
 use crate::telemetry;
@@ -38,6 +41,22 @@ enum Command {
         #[arg(short, long, value_name = "FILE", default_value = "proxy.toml")]
         config: PathBuf,
     },
+    /// Say where a request would go, and why. Nothing is sent to a backend.
+    ///
+    /// Exit code 0 where a backend would take it, 1 where none would, 2 where the question is wrong.
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(explain::Arguments),
+    /// Say what changes of a fleet would move: sessions now and by their deadline, and where new keys go.
+    ///
+    /// The changes are made together, in their order. Nothing is sent anywhere: keys are decided as traffic's would be,
+    /// every backend of the file being up.
+    #[command(after_help = SIMULATE_EXAMPLES)]
+    Simulate(simulate::Arguments),
+    /// Look at presets of `sticky.preset`.
+    Preset {
+        #[command(subcommand)]
+        command: PresetCommand,
+    },
     /// Run three stateful backends behind the proxy, with a page to play on.
     Demo {
         /// Where the proxy of the demo listens.
@@ -48,6 +67,28 @@ enum Command {
         log: bool,
     },
 }
+
+#[derive(Debug, Subcommand)]
+enum PresetCommand {
+    /// Print what a preset stands for, as one would write it in the file.
+    Show {
+        /// Its name, as in `sticky.preset`.
+        name: String,
+    },
+}
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  homing explain GET /game/7
+  homing explain -c proxy.toml GET http://chess.example.com/ -H 'Cookie: sid=1'
+  homing explain --admin http://127.0.0.1:9900 --json GET /game/7";
+
+const SIMULATE_EXAMPLES: &str = "\
+Examples:
+  homing simulate --add chess-4
+  homing simulate --pool chess --remove chess-1 --add 'chess-4=10.0.0.4:9000*2'
+  homing simulate --keys rooms.txt --weight chess-1=3 --json
+  homing simulate --log access.log --down chess-2";
 
 /// It did what was asked.
 const OK: u8 = 0;
@@ -61,6 +102,9 @@ pub fn main() -> ExitCode {
     ExitCode::from(match Cli::parse().command {
         Command::Run { config } => run(&config),
         Command::Check { config } => check(&config),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Preset { command: PresetCommand::Show { name } } => show_preset(&name),
         Command::Demo { listen, log } => run_demo(listen, log),
     })
 }
@@ -130,6 +174,25 @@ fn run_demo(listen: SocketAddr, log: bool) -> u8 {
     signals.wait_for_one();
     Demo::stop(demo, Stop::Now);
     OK
+}
+
+fn show_preset(name: &str) -> u8 {
+    if let Some(preset) = Preset::named(name) {
+        print!("{}", preset.toml());
+        return OK;
+    }
+    let names: Vec<_> = Preset::NAMES.iter().map(|(name, _)| *name).collect();
+    let near = did_you_mean(name, names.iter().copied()).map(|near| format!(": {near}"));
+    let near = near.unwrap_or_default();
+    refuse(&format!("there is no preset {name:?}{near}\nthere are {}", names.join(", ")))
+}
+
+/// Writes `answer` for programs.
+fn print_json(answer: &impl serde::Serialize) {
+    let text =
+        serde_json::to_string_pretty(answer).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
+    // Nobody reads it any more if it cannot be written.
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 fn style() -> Style {

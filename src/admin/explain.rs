@@ -35,6 +35,7 @@ enum Values {
 /// A request as the decision reads it.
 #[derive(Debug)]
 pub(super) struct Question {
+    pub(super) method: Method,
     pub(super) uri: Uri,
     pub(super) headers: HeaderMap,
     pub(super) client_ip: IpAddr,
@@ -45,9 +46,8 @@ impl Described {
     /// A part of it could not be in a request.
     pub(super) fn question(self) -> Result<Question, Refusal> {
         let method = self.method.as_deref().unwrap_or("GET");
-        if Method::from_bytes(method.as_bytes()).is_err() {
-            return Err(Refusal::bad(format!("method: {method:?} is no method")));
-        }
+        let method = Method::from_bytes(method.as_bytes())
+            .map_err(|_| Refusal::bad(format!("method: {method:?} is no method")))?;
         let uri = uri(&self.url)?;
         let mut headers = fields(&self.headers)?;
         let host = uri.authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
@@ -55,7 +55,7 @@ impl Described {
             headers.insert(HOST, host);
         }
         let client_ip = self.client_ip.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        Ok(Question { uri, headers, client_ip })
+        Ok(Question { method, uri, headers, client_ip })
     }
 }
 

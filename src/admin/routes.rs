@@ -18,6 +18,7 @@ use super::ask;
 use super::explain::{Described, EXAMPLE, Question};
 use super::guard::Guard;
 use crate::config::Token;
+use crate::explain::Asked;
 use crate::server::Control;
 
 /// Callers that may wait for backends to be empty at one time: fewer than there are connections, so that others still
@@ -130,8 +131,9 @@ fn no_session() -> Refusal {
 
 async fn explain(State(desk): State<Desk>, body: Body) -> Answer {
     let described: Described = ask::json(body, EXAMPLE).await?;
-    let Question { uri, headers, client_ip } = described.question()?;
-    Ok(ok(&desk.control.explain(&uri, &headers, client_ip)))
+    let Question { method, uri, headers, client_ip } = described.question()?;
+    let asked = Asked { method: &method, uri: &uri, headers: &headers, client_ip };
+    Ok(ok(&desk.control.explain(&asked)))
 }
 
 async fn reload(State(desk): State<Desk>) -> Answer {

@@ -24,6 +24,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::str::FromStr;
 use std::time::Duration;
 
 use http::HeaderName;
@@ -35,6 +36,7 @@ pub use fleet::{Balance, Drain, Wanted};
 pub use key::{KeyError, KeySource, PathTemplate, Segment, TokenPlace};
 pub use pointer::{Pointer, PointerError};
 pub use preset::Preset;
+pub(crate) use suggest::did_you_mean;
 pub use summary::Summary;
 pub use token::Token;
 
@@ -334,6 +336,15 @@ impl Address {
             Self::Ip(address) => address.port(),
             Self::Name { port, .. } => *port,
         }
+    }
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    /// Reads an address as it is written in the file; the error says what would be right.
+    fn from_str(text: &str) -> Result<Self, String> {
+        address::backend(text).map_err(report::Complaint::into_text)
     }
 }
 

@@ -2,26 +2,19 @@
 //! It decides nothing, and fits 80 columns.
 
 use std::fmt::{self, Display, Formatter};
+use std::iter;
 use std::num::NonZeroUsize;
 use std::time::Duration;
-use std::{array, iter};
 
 use humantime::format_duration;
 
 use super::{Backend, Config, Cookie, Health, KeySource, Mode, Pool, Probe, Route, Secure, Sticky};
+use crate::columns::{WIDTH, cut, write_labelled, write_table};
 
 /// Shows a [`Config`] as listeners, routes and pools.
 #[derive(Debug, Clone, Copy)]
 pub struct Summary<'a>(pub &'a Config);
 
-/// Columns of a line.
-const WIDTH: usize = 80;
-/// Before each line that belongs to something.
-const INDENT: usize = 4;
-/// Between columns.
-const GAP: usize = 2;
-/// Column in which the text behind a pool's labels begins.
-const LABELLED: usize = 14;
 /// Backends shown of one pool.
 const MOST_BACKENDS: usize = 20;
 
@@ -142,52 +135,4 @@ fn health(health: Option<&Health>) -> Vec<String> {
         format!("up after {}", health.rise),
         format!("down after {}", health.fall),
     ]
-}
-
-/// Writes `items` behind `label`, over as many lines as they need.
-fn write_labelled(f: &mut Formatter<'_>, label: &str, items: &[String]) -> fmt::Result {
-    let mut line = format!("    {label:<0$}", LABELLED - 4);
-    for (index, item) in items.iter().enumerate() {
-        let item = cut(item, WIDTH - LABELLED - 1);
-        let comma = if index + 1 < items.len() { "," } else { "" };
-        if chars(&line) + 1 + chars(&item) + comma.len() > WIDTH {
-            writeln!(f, "{}", line.trim_end())?;
-            line = " ".repeat(LABELLED);
-        }
-        let space = if chars(&line) == LABELLED { "" } else { " " };
-        line.extend([space, &item, comma]);
-    }
-    writeln!(f, "{}", line.trim_end())
-}
-
-/// Writes rows under headings, in columns as wide as they need to be, and at most as wide as `most` and the line allow.
-fn write_table<const N: usize>(
-    f: &mut Formatter<'_>,
-    headings: [&str; N],
-    most: [usize; N],
-    rows: &[[String; N]],
-) -> fmt::Result {
-    let widest = |column: usize| rows.iter().map(|row| chars(&row[column])).max().unwrap_or(0);
-    let mut left = WIDTH - INDENT;
-    let widths: [usize; N] = array::from_fn(|n| {
-        let width = widest(n).max(headings[n].len()).min(most[n]).min(left);
-        left = left.saturating_sub(width + GAP);
-        width
-    });
-    for row in iter::once(&headings.map(str::to_owned)).chain(rows) {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{:<width$}", cut(cell, width)));
-        writeln!(f, "    {}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
-    }
-    Ok(())
-}
-
-fn chars(text: &str) -> usize {
-    text.chars().count()
-}
-
-fn cut(text: &str, most: usize) -> String {
-    if chars(text) <= most {
-        return text.to_owned();
-    }
-    text.chars().take(most - 1).chain(['…']).collect()
 }

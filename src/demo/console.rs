@@ -27,6 +27,7 @@ use super::settings::{Settings, Stickiness};
 use super::socket::{self, Line, Socket, line};
 use super::{Options, operator, page};
 use crate::config::{Config, Wanted};
+use crate::explain::Asked;
 use crate::server::{Control, ServerThread};
 
 /// How often the console looks at the fleet.
@@ -202,8 +203,9 @@ impl Desk {
         let Some(uri) = uri else {
             return problem(StatusCode::BAD_REQUEST, "say which path: /demo/explain?path=/game/berlin");
         };
-        let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        json(StatusCode::OK, &self.console.control.explain(&uri, request.headers(), client))
+        let client_ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let asked = Asked { method: &Method::GET, uri: &uri, headers: request.headers(), client_ip };
+        json(StatusCode::OK, &self.console.control.explain(&asked))
     }
 
     async fn feed(&self, socket: Socket) {

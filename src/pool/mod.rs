@@ -6,6 +6,7 @@
 mod bounds;
 mod commit;
 mod decide;
+mod prospects;
 mod view;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::stable_hash;
 
 pub use commit::{Commit, Lease, Lesson, Lessons};
 pub use decide::{Choice, Decision, Reason, Refusal, Tie};
+pub use prospects::{Bar, Prospect};
 pub use view::{Keeper, Leaver, View};
 
 /// A named set of backends with one balance policy and one stickiness.
@@ -219,6 +221,16 @@ impl Pool {
         match &self.affinity {
             Affinity::Cookie(_, sealer) => Some(sealer),
             Affinity::None | Affinity::Hash { .. } | Affinity::Table(_) => None,
+        }
+    }
+
+    /// How the pool keeps keys, in the words of the file; `none` where it does not.
+    pub const fn mode(&self) -> &'static str {
+        match self.affinity {
+            Affinity::None => "none",
+            Affinity::Hash { .. } => "hash",
+            Affinity::Table(_) => "table",
+            Affinity::Cookie(..) => "cookie",
         }
     }
 

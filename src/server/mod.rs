@@ -24,7 +24,7 @@ use crate::health;
 use crate::proxy::Core;
 use crate::snapshot::Snapshot;
 
-pub use control::{ApplyError, Control, Drained, Explanation, ReloadError, Session, Unknown};
+pub use control::{ApplyError, Control, Drained, ReloadError, Session, Unknown};
 pub use status::{BackendStatus, DrainStatus, PoolStatus, Status};
 pub use stop::{Stop, Stopper};
 pub(crate) use thread::ServerThread;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use homing::admin::Admin;
 use homing::config::Config;
+use homing::explain::{Asked, Explanation};
 use homing::server::{BackendStatus, Control, Server, Stop};
 
 use super::backend::Backend;
@@ -192,6 +193,14 @@ impl Proxy {
 
     pub fn control(&self) -> Control {
         self.server().control()
+    }
+
+    /// What would become of a GET from this machine.
+    #[track_caller]
+    pub fn explain(&self, target: &str, headers: &http::HeaderMap) -> Explanation {
+        let (method, uri) = (&http::Method::GET, &target.parse().unwrap());
+        let client_ip = [127, 0, 0, 1].into();
+        self.control().explain(&Asked { method, uri, headers, client_ip })
     }
 
     /// What the proxy knows of a backend.
