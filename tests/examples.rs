@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -180,6 +181,25 @@ fn relative_links_lead_somewhere() {
     assert!(lost.is_empty(), "{lost:#?}");
 }
 
+#[test]
+fn links_to_sections_lead_to_one() {
+    let mut lost = Vec::new();
+    for path in pages() {
+        let text = fs::read_to_string(&path).unwrap();
+        let targets =
+            text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
+        let sections =
+            targets.filter(|target| !target.contains(':')).filter_map(|target| target.split_once('#'));
+        for (page, section) in sections {
+            let page = if page.is_empty() { path.clone() } else { path.parent().unwrap().join(page) };
+            if !anchors(&fs::read_to_string(&page).unwrap()).contains(section) {
+                lost.push(format!("{}: {}#{section}", path.display(), page.display()));
+            }
+        }
+    }
+    assert!(lost.is_empty(), "{lost:#?}");
+}
+
 // === Helpers ===
 
 fn root(path: &str) -> PathBuf {
@@ -208,25 +228,38 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
+/// What a link to a section of a page may name: headings as code hosts spell them, and anchors set by hand.
+fn anchors(page: &str) -> BTreeSet<String> {
+    let headings = page.lines().filter(|line| line.starts_with('#'));
+    let spelled = headings.map(|line| {
+        let kept = |c: &char| c.is_alphanumeric() || " -_".contains(*c);
+        line.trim_start_matches('#')
+            .trim()
+            .to_lowercase()
+            .chars()
+            .filter(kept)
+            .collect::<String>()
+            .replace(' ', "-")
+    });
+    let set = page.split("<a id=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    spelled.chain(set.map(str::to_owned)).collect()
+}
+
 /// A file made of a block: what begins with a pool is given a listener and a route to it, what has no pool either is
 /// taken for the tables of one.
 fn whole(block: &str) -> String {
     let has = |header: &str| block.lines().any(|line| line.starts_with(header));
-    let mut file = String::new();
-    if !has("[[listener]]") {
-        file.push_str("[[listener]]\naddress = \"127.0.0.1:8080\"\n");
-    }
+    let listener = "[[listener]]\naddress = \"127.0.0.1:8080\"\n";
+    let route = |pool: &str| format!("[[route]]\npool = {pool}\n");
     if !has("[[pool]]") {
         let backends = "[{ address = \"10.0.0.1:9000\" }, { address = \"10.0.0.2:9000\" }]";
-        return format!(
-            "{file}[[route]]\npool = \"app\"\n[[pool]]\nname = \"app\"\nbackend = {backends}\n{block}"
-        );
+        let pool = format!("[[pool]]\nname = \"app\"\nbackend = {backends}\n");
+        return [listener, &route("\"app\""), &pool, block].concat();
     }
-    if !has("[[route]]") {
-        let name = block.lines().find_map(|line| line.strip_prefix("name = ")).unwrap_or("\"app\"");
-        file.push_str(&format!("[[route]]\npool = {name}\n"));
-    }
-    file + block
+    let name = || block.lines().find_map(|line| line.strip_prefix("name = ")).unwrap_or_default();
+    let listener = if has("[[listener]]") { "" } else { listener };
+    let route = if has("[[route]]") { String::new() } else { route(name()) };
+    [listener, &route, block].concat()
 }
 
 /// The content of each block fenced as `toml`, with the line it begins in.
