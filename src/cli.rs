@@ -8,9 +8,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::admin::Admin;
 use crate::config::{Config, Log, LogFormat, Summary};
 use crate::demo::{self, Demo, Style};
-use crate::server::{Server, Stop};
+use crate::server::{Control, ReloadError, Server, Stop};
 use crate::telemetry;
 
 /// A reverse proxy and load balancer that brings every session home: to the backend that holds its state.
@@ -25,7 +26,7 @@ pub struct Cli {
 enum Command {
     /// Proxy traffic as a configuration file says.
     ///
-    /// SIGTERM and SIGINT stop gracefully, a second one and SIGQUIT at once.
+    /// SIGTERM and SIGINT stop gracefully, a second one and SIGQUIT at once; SIGHUP reads the file again.
     Run {
         /// The configuration file.
         #[arg(short, long, value_name = "FILE", default_value = "proxy.toml")]
@@ -99,6 +100,13 @@ fn run(path: &Path) -> u8 {
     for address in server.addresses() {
         tracing::info!(%address, "listening");
     }
+    let admin = match config.admin.as_ref().map(|admin| Admin::start(admin, server.control())).transpose() {
+        Ok(admin) => admin,
+        Err(error) => return refuse(&error),
+    };
+    if let Some(admin) = &admin {
+        tracing::info!(address = %admin.address(), "admin listening");
+    }
     signals.until_stopped(&server);
     server.wait();
     tracing::info!("stopped");
@@ -134,7 +142,15 @@ fn refuse(reason: &dyn std::fmt::Display) -> u8 {
     USAGE
 }
 
-/// The signals that stop the process, caught from the moment this exists.
+/// What SIGHUP asks for. What is wrong with the file has been logged.
+fn reload(control: &Control) {
+    match control.reload() {
+        Ok(()) | Err(ReloadError::Invalid(_)) => {}
+        Err(error) => tracing::error!(%error, "not reloaded"),
+    }
+}
+
+/// The signals that stop the process or reload its file, caught from the moment this exists.
 struct Signals {
     runtime: tokio::runtime::Runtime,
     interrupt: Signal,
@@ -155,8 +171,8 @@ impl Signals {
         Self { runtime, interrupt, terminate, quit, hangup }
     }
 
-    /// The kind of stop the next signal asks for.
-    fn next(&mut self) -> Stop {
+    /// The kind of stop the next signal asks for. Until then `hung_up` does what SIGHUP asks for.
+    fn next(&mut self, hung_up: impl Fn()) -> Stop {
         let Self { runtime, interrupt, terminate, quit, hangup } = self;
         runtime.block_on(async {
             loop {
@@ -164,24 +180,25 @@ impl Signals {
                     _ = interrupt.recv() => return Stop::Graceful,
                     _ = terminate.recv() => return Stop::Graceful,
                     _ = quit.recv() => return Stop::Now,
-                    _ = hangup.recv() => tracing::warn!("SIGHUP: reloading is not supported yet"),
+                    _ = hangup.recv() => hung_up(),
                 }
             }
         })
     }
 
     fn wait_for_one(mut self) {
-        self.next();
+        self.next(|| {});
     }
 
     /// Passes signals on to `server` until it has been told to stop; a second one is obeyed at once.
     fn until_stopped(mut self, server: &Server) {
-        let stop = self.next();
+        let control = server.control();
+        let stop = self.next(|| reload(&control));
         tracing::info!(?stop, "stopping");
         server.stop(stop);
         let handle = server.stopper();
         std::thread::spawn(move || {
-            self.next();
+            self.next(|| {});
             handle.stop(Stop::Now);
         });
     }

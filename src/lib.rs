@@ -3,6 +3,7 @@
 //! The binary's commands are in [`cli`]. To run a proxy inside another program, make a [`config::Config`] and start a
 //! [`server::Server`] with it. ARCHITECTURE.md tells the journey of a request.
 
+pub mod admin;
 pub mod affinity;
 pub mod backend;
 pub mod balance;

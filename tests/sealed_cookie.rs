@@ -143,7 +143,8 @@ fn the_first_that_counts_counts() {
     let old = pair(&sealer.seal(&TICKET, Now(0), false));
     let cookies = format!("homing_app=forged; {old}; {good}; {other}");
     assert_eq!(sealer.open(&request(&[&cookies]), NOW), Opened::Valid(first));
-    assert_eq!(sealer.open(&request(&[&old, "homing_app=x"]), NOW), Opened::Refused(Reason::Expired));
+    let over = Opened::Over(Ticket { sealed: 0, ..TICKET }, Reason::Expired);
+    assert_eq!(sealer.open(&request(&[&old, "homing_app=x"]), NOW), over);
 }
 
 #[test]
@@ -204,7 +205,7 @@ fn an_idle_session_ends() {
     let request = request(&[&seal(&sealer, &TICKET)]);
     assert_eq!(sealer.open(&request, NOW.after(IDLE)), Opened::Valid(TICKET));
     let late = NOW.after(IDLE + Duration::from_secs(1));
-    assert_eq!(sealer.open(&request, late), Opened::Refused(Reason::Expired));
+    assert_eq!(sealer.open(&request, late), Opened::Over(TICKET, Reason::Expired));
 }
 
 #[test]
@@ -214,7 +215,7 @@ fn an_old_session_ends_however_busy() {
     let request = request(&[&seal(&sealer, &TICKET)]);
     assert_eq!(sealer.open(&request, NOW), Opened::Valid(TICKET));
     let late = NOW.after(Duration::from_secs(1));
-    assert_eq!(sealer.open(&request, late), Opened::Refused(Reason::TooOld));
+    assert_eq!(sealer.open(&request, late), Opened::Over(TICKET, Reason::TooOld));
 }
 
 #[test]

@@ -39,6 +39,9 @@ pub enum Opened {
     Absent,
     /// A good one.
     Valid(Ticket),
+    /// One of this proxy's, whose time is over as far as the cookie tells. Its session may have been live since, by a
+    /// WebSocket, on which no fresh cookie can be sent.
+    Over(Ticket, Reason),
     /// Nothing that counts; this is why the first of them does not.
     Refused(Reason),
 }
@@ -116,14 +119,17 @@ impl Sealer {
     /// Looks for a cookie that counts: the first, of at most four.
     pub fn open(&self, headers: &HeaderMap, now: Now) -> Opened {
         let values = cookies(headers, self.template.name()).filter(|value| !value.is_empty());
-        let mut refused = None;
+        let mut best = Opened::Absent;
         for value in values.take(MOST_TRIED) {
-            match self.check(value, now.secs()) {
-                Ok(ticket) => return Opened::Valid(ticket),
-                Err(reason) => refused = refused.or(Some(reason)),
+            let opened = self.check(value, now.secs());
+            if matches!(opened, Opened::Valid(_)) {
+                return opened;
+            }
+            if best == Opened::Absent {
+                best = opened;
             }
         }
-        refused.map_or(Opened::Absent, Opened::Refused)
+        best
     }
 
     /// The value of the `Set-Cookie` field that has a client keep `ticket`, as sealed `now`. `over_tls` tells whether
@@ -168,18 +174,18 @@ impl Sealer {
         }
     }
 
-    fn check(&self, value: &[u8], now: u32) -> Result<Ticket, Reason> {
-        let ticket = self.unseal(value).ok_or(Reason::Forged)?;
+    fn check(&self, value: &[u8], now: u32) -> Opened {
+        let Some(ticket) = self.unseal(value) else { return Opened::Refused(Reason::Forged) };
         if ticket.issued.max(ticket.sealed) > now.saturating_add(MOST_AHEAD) {
-            return Err(Reason::FromTheFuture);
-        }
-        if now.saturating_sub(ticket.sealed) > self.idle {
-            return Err(Reason::Expired);
+            return Opened::Refused(Reason::FromTheFuture);
         }
         if self.lifetime.is_some_and(|lifetime| now.saturating_sub(ticket.issued) > lifetime) {
-            return Err(Reason::TooOld);
+            return Opened::Over(ticket, Reason::TooOld);
         }
-        Ok(ticket)
+        if now.saturating_sub(ticket.sealed) > self.idle {
+            return Opened::Over(ticket, Reason::Expired);
+        }
+        Opened::Valid(ticket)
     }
 
     fn unseal(&self, value: &[u8]) -> Option<Ticket> {

@@ -275,6 +275,13 @@ impl Pool {
         }
     }
 
+    /// Whether a carried session goes on although its cookie says that its time is over, for this `reason`: the table
+    /// knows it to have been live more lately, or to be live now.
+    pub fn goes_on(&self, session: u64, reason: Refused, now: Now) -> bool {
+        let known = self.table().and_then(|table| table.peek(Fingerprint(session), now));
+        known.is_some_and(|binding| reason == Refused::Expired || binding.live > 0)
+    }
+
     /// Hashes the bytes of a session key for this pool.
     pub fn hash_key(&self, bytes: &[u8]) -> Key {
         let fingerprint = self.table().map_or(Fingerprint(0), |table| table.fingerprint(bytes));

@@ -15,10 +15,12 @@ pub(super) fn session(
     headers: &HeaderMap,
     found: Option<&SessionKey<'_, '_>>,
 ) -> (Key, Option<Ticket>) {
-    let ticket = match sealer.open(headers, worker.clock.now()) {
+    let now = worker.clock.now();
+    let ticket = match sealer.open(headers, now) {
         Opened::Valid(ticket) => Some(ticket),
         Opened::Absent => None,
-        Opened::Refused(reason) => {
+        Opened::Over(ticket, reason) if pool.goes_on(ticket.session, reason, now) => Some(ticket),
+        Opened::Over(_, reason) | Opened::Refused(reason) => {
             if pool.shared.refuse(reason) {
                 let (pool, reason) = (&pool.name, reason.as_str());
                 tracing::warn!(%pool, reason, "a cookie does not count; said once for each reason");

@@ -269,7 +269,8 @@ async fn close(tunnel: &mut Tunnel, call: Call, running: &mut Running, worker: &
 /// ends it itself has heard enough.
 async fn handshake(tunnel: &mut Tunnel, worker: &Worker) -> bool {
     let Tunnel { client, up, .. } = tunnel;
-    while !up.frames.is_closed() && !(up.beyond.is_closed() && up.beyond.at_boundary()) {
+    let has_closed = |up: &Flow| up.frames.is_closed() || up.beyond.is_closed() && up.beyond.at_boundary();
+    while !has_closed(up) {
         if client.readable().await.is_err() {
             return false;
         }

@@ -138,10 +138,12 @@ impl BackendStatus {
     /// Reads the state of a backend of `pool`.
     pub fn of(pool: &Pool, backend: &Backend, now: Now) -> Self {
         let state: &State = &backend.state;
-        let sessions = pool.table().map_or(0, |table| table.sessions(state.owner()));
+        let leave = state.leave();
+        // When its time is over they have ended, though the table has not noticed yet.
+        let over = leave.is_some_and(|leave| leave.is_over(now));
+        let sessions = pool.table().filter(|_| !over).map_or(0, |table| table.sessions(state.owner()));
         let connections = state.sum(|counters| &counters.tunnels);
         let in_flight = state.sum(|counters| &counters.in_flight);
-        let leave = state.leave();
         let drain = leave.map(|leave| DrainStatus {
             cause: leave.cause,
             sessions,

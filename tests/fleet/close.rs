@@ -40,7 +40,7 @@ fn part(octet: u8, payload: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_close_comes_after_the_frame_under_way() {
-    let whole = frame(TEXT, &[b'x'; 70_000]);
+    let whole = frame(TEXT, &vec![b'x'; 70_000]);
     let (head, tail) = whole.split_at(30_000);
     let (backend, gate) = sending(vec![head.to_vec(), tail.to_vec()]);
     let proxy = rooms_of(&[&backend]).start();
@@ -110,12 +110,12 @@ fn a_frame_that_never_ends_is_not_waited_for() {
 #[test]
 fn the_backend_is_told_before_its_connection_ends() {
     let heard: Arc<Mutex<Vec<Frame>>> = Arc::default();
-    let hears = heard.clone();
+    let own = heard.clone();
     let backend = Backend::start("a", move |conn| {
         conn.request();
         conn.send(format!("{AGREE}\r\n"));
         while let Some(frame) = crate::support::websocket::read_frame(&mut conn.reader) {
-            hears.lock().unwrap().push(frame);
+            own.lock().unwrap().push(frame);
         }
     });
     let proxy = rooms_of(&[&backend]).start();

@@ -25,7 +25,9 @@ impl Fleet {
             .into();
         let all: Vec<&Backend> = backends.iter().map(|(backend, _)| backend).collect();
         let proxy = change(Setup::of(&all).checks(1, 1)).start();
-        ["a", "b", "c"].into_iter().for_each(|name| proxy.until(name, "up"));
+        for name in ["a", "b", "c"] {
+            proxy.until(name, "up");
+        }
         Self { backends, proxy }
     }
 

@@ -58,9 +58,12 @@ fn deleting_something_in_a_room_does_not_end_the_room() {
 #[test]
 fn a_cookie_that_is_taken_back_ends_its_session() {
     for expiry in ["sid=; Max-Age=0", "sid=gone; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Path=/"] {
-        let backend = issuing("a", move |line| match line.contains("/logout") {
-            true => format!("set-cookie: {expiry}\r\n"),
-            false => "set-cookie: sid=s1; Path=/\r\n".into(),
+        let backend = issuing("a", move |line| {
+            if line.contains("/logout") {
+                format!("set-cookie: {expiry}\r\n")
+            } else {
+                "set-cookie: sid=s1; Path=/\r\n".into()
+            }
         });
         let proxy = Setup::of(&[&backend]).sticky("\"cookie:sid\"").start();
         proxy.get("/login", &[]);

@@ -118,3 +118,67 @@ fn keys_are_hashed_with_the_seed_of_their_table() {
     assert_eq!(of(1), of(1));
     assert_ne!(of(1), of(2), "a client must not know which keys meet");
 }
+
+#[test]
+fn an_owner_has_no_more_new_sessions_than_it_may() {
+    let table = table(100);
+    table.limit_owner(1, 2);
+    let epoch = held(table.claim(fingerprint(1), 1, 1, START)).epoch;
+    held(table.claim(fingerprint(2), 2, 1, START));
+    assert!(matches!(table.claim(fingerprint(3), 3, 1, START), Claim::OwnerFull));
+    assert_eq!(held(table.claim(fingerprint(1), 1, 1, START)).epoch, epoch, "what it has, it keeps");
+    let other = held(table.claim(fingerprint(4), 4, 0, START)).epoch;
+    table.release(fingerprint(4), other, START);
+    assert!(
+        matches!(table.rebind(fingerprint(4), other, 1, START, false), Claim::OwnerFull),
+        "nor by moving"
+    );
+    assert_eq!(table.peek(fingerprint(4), START).map(|binding| binding.owner), Some(0));
+    held(table.adopt(fingerprint(5), 5, 1, START));
+    assert_eq!(table.sessions(1), 3, "what was its own before, it may bring");
+}
+
+#[test]
+fn the_sessions_of_a_life_that_is_over_are_swept() {
+    let table = table(100);
+    let live = held(table.claim(fingerprint(1), 1, 0, START)).epoch;
+    learn_all(&table, 2..10, START);
+    let next = table.succeed_owner(0);
+    table.sweep(START, usize::MAX);
+    assert_eq!((table.len(), table.sessions(0), table.sessions(next)), (1, 1, 0), "one is live");
+    table.release(fingerprint(1), live, START);
+    table.sweep(START, usize::MAX);
+    assert!(table.is_empty());
+}
+
+#[test]
+fn a_session_ends_when_told_and_nothing_of_it_is_live() {
+    let table = table(100);
+    let key = fingerprint(1);
+    let epoch = held(table.claim(key, 1, 0, START)).epoch;
+    assert!(table.end(key, START));
+    assert_eq!(held(table.claim(key, 1, 0, START)).epoch, epoch, "until then it stays where it is");
+    table.release(key, epoch, START);
+    assert_eq!(table.peek(key, START).map(|binding| binding.live), Some(1));
+    table.release(key, epoch, START);
+    assert_eq!((table.peek(key, START), table.sessions(0)), (None, 0));
+    assert!(!table.end(key, START));
+}
+
+#[test]
+fn a_session_lives_no_longer_than_it_may_unless_something_of_it_is_live() {
+    let settings = Settings { capacity: 10, idle_timeout: seconds(10), max_lifetime: seconds(60) };
+    let table = SessionTable::new(settings, 1);
+    table.new_owner();
+    let (idle, busy) = (fingerprint(1), fingerprint(2));
+    let epoch = held(table.claim(busy, 2, 0, START)).epoch;
+    for second in (0..=60).step_by(5) {
+        let now = START.after(seconds(second));
+        let seen = held(table.claim(idle, 1, 0, now)).epoch;
+        table.release(idle, seen, now);
+    }
+    let late = START.after(seconds(62));
+    assert!(table.peek(idle, late).is_none() && table.peek(busy, late).is_some());
+    table.release(busy, epoch, late);
+    assert!(table.peek(busy, late).is_none());
+}

@@ -9,10 +9,8 @@ fn engine(name: &'static str, head: &'static str, body: &'static str) -> Backend
         while let Some(request) = conn.request() {
             issued += 1;
             let body = body.replace("{id}", &format!("{name}-{}-{issued}", conn.number));
-            let (head, body) = match request.target() == "/login" {
-                true => (head, body),
-                false => ("", name.to_owned()),
-            };
+            let (head, body) =
+                if request.target() == "/login" { (head, body) } else { ("", name.to_owned()) };
             conn.send(format!("HTTP/1.1 200 OK\r\n{head}Content-Length: {}\r\n\r\n{body}", body.len()));
         }
     })
@@ -103,7 +101,9 @@ fn bound_before_the_last_octet_of_the_value_is_passed_on() {
     assert_eq!(client.octets(17), b"{\"sid\": \"one-more", "nothing is held back");
     assert_eq!(client.octets(1), b"\"");
     let home = proxy.get("/?sid=one-more", &[]).text();
-    backends.iter().for_each(|backend| backend.next.open());
+    for backend in &backends {
+        backend.next.open();
+    }
     assert_eq!(client.octets(1), b"}");
     let logged_in =
         |backend: &&Backend| backend.requests().iter().any(|request| request.target() == "/login");

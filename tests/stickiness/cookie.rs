@@ -272,3 +272,22 @@ fn it_is_renewed_after_a_quarter_of_the_idle_time() {
     });
     assert_eq!(proxy.control().pool_status("app").unwrap().refused_cookies_total, 0);
 }
+
+#[test]
+fn a_session_with_a_tunnel_outlives_its_cookie() {
+    let events = Events::default();
+    let backends = ["a", "b", "c"].map(|name| echo(name, &events));
+    let proxy = cookie_mode(&backends.each_ref(), "idle_timeout = \"1s\"").start();
+    let sessions = || proxy.control().pool_status("app").unwrap().sessions;
+    let mut tunnel = Tunnel::open(proxy.connect(), "/");
+    let cookie = cookie_of(tunnel.response.field("set-cookie").unwrap());
+    let home = tunnel.hear()[..1].to_owned();
+    let (_, idle) = first_visit(&proxy);
+    eventually("the session without one ends", || sessions() == 1);
+    assert!((0..3).all(|_| proxy.get("/", &[&cookie]).text() == home));
+    let again = proxy.get("/", &[&cookie]);
+    assert!(again.field("set-cookie").is_some(), "with a fresh one");
+    proxy.get("/", &[&idle]);
+    assert_eq!(sessions(), 2, "the other began a new one");
+    assert_eq!(proxy.control().pool_status("app").unwrap().refused_cookies_total, 1);
+}

@@ -7,10 +7,11 @@
 //! - A key has one owner at a time. [`SessionTable::rebind`] gives it another only when nothing of it is live.
 
 mod entry;
+mod owners;
 mod shard;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -18,6 +19,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::clock::Now;
 use entry::{Entry, Lifetime};
+use owners::{Limit, Owners};
 use shard::{Released, Shard};
 
 /// Identifies a key inside one table: a hash with a seed of the table's own, so that clients cannot aim at another's.
@@ -72,28 +74,9 @@ pub enum Lesson {
 pub struct SessionTable {
     seed: u64,
     shards: Box<[Shelf]>,
-    /// By owner number.
-    owners: RwLock<Vec<Owner>>,
+    owners: Owners,
     evictions: AtomicU64,
     violations: AtomicU64,
-}
-
-/// What is known of an owner.
-#[derive(Debug)]
-struct Owner {
-    sessions: AtomicU64,
-    /// Sessions it may have.
-    limit: AtomicU64,
-    /// Its life is over: its sessions go as soon as nothing of them is live.
-    gone: AtomicBool,
-}
-
-/// Whether an owner's limit counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Limit {
-    Counts,
-    /// The session is there already, on the owner's own word.
-    Ignored,
 }
 
 /// A shard on cache lines of its own.
@@ -139,7 +122,7 @@ impl SessionTable {
         Self {
             seed,
             shards: (0..count).map(shelf).collect(),
-            owners: RwLock::default(),
+            owners: Owners::default(),
             evictions: AtomicU64::new(0),
             violations: AtomicU64::new(0),
         }
@@ -156,30 +139,19 @@ impl SessionTable {
 
     /// Takes a number for a backend's new life.
     pub fn new_owner(&self) -> u32 {
-        let mut owners = self.owners.write().unwrap_or_else(PoisonError::into_inner);
-        owners.push(Owner {
-            sessions: AtomicU64::new(0),
-            limit: AtomicU64::new(u64::MAX),
-            gone: AtomicBool::new(false),
-        });
-        (owners.len() - 1) as u32
+        self.owners.begin(u64::MAX)
     }
 
     /// Bounds the sessions of an owner: beyond, it gets no new ones. Those it has stay.
     pub fn limit_owner(&self, owner: u32, most: u64) {
-        self.with_owner(owner, |owner| owner.limit.store(most, Ordering::Relaxed));
+        self.owners.limit(owner, most);
     }
 
     /// Takes a number for the next life of a backend, which may have as many sessions as in its life as `former`. What
     /// is still bound to that one leads nowhere, and the sweep removes it by and by.
     pub fn succeed_owner(&self, former: u32) -> u32 {
-        let next = self.new_owner();
-        let limit = self.with_owner(former, |owner| {
-            owner.gone.store(true, Ordering::Relaxed);
-            owner.limit.load(Ordering::Relaxed)
-        });
-        self.limit_owner(next, limit.unwrap_or(u64::MAX));
-        next
+        let limit = self.owners.end(former);
+        self.owners.begin(limit.unwrap_or(u64::MAX))
     }
 
     /// What stands for `key` in this table.
@@ -227,7 +199,7 @@ impl SessionTable {
         let Released { arrived, ended } = shard.release(key.0, epoch, now);
         drop(shard);
         if let Some(owner) = ended {
-            self.uncount(owner);
+            self.owners.uncount(owner);
         }
         if let Some(arrived) = arrived {
             arrived.notify_waiters();
@@ -276,7 +248,7 @@ impl SessionTable {
             entry.set_moving(true);
             return Claim::Moving(shard.arrival(key.0));
         }
-        if !self.count(owner, Limit::Counts) {
+        if !self.owners.count(owner, Limit::Counts) {
             return Claim::OwnerFull;
         }
         let binding = self.give(&mut shard, key, owner, now);
@@ -300,7 +272,7 @@ impl SessionTable {
         let removed = shard.remove(key.0);
         drop(shard);
         if let Some(entry) = removed {
-            self.uncount(entry.owner);
+            self.owners.uncount(entry.owner);
         }
         true
     }
@@ -312,7 +284,7 @@ impl SessionTable {
         let arrived = shard.arrived(key.0);
         drop(shard);
         if let Some(entry) = removed {
-            self.uncount(entry.owner);
+            self.owners.uncount(entry.owner);
         }
         if let Some(arrived) = arrived {
             arrived.notify_waiters();
@@ -324,13 +296,15 @@ impl SessionTable {
     pub fn sweep(&self, now: Now, budget: usize) {
         for shelf in &self.shards {
             let mut shard = shelf.0.lock().unwrap_or_else(PoisonError::into_inner);
-            shard.sweep(now, budget, |owner| self.is_gone(owner), |owner| self.uncount(owner));
+            // Looked at for every entry, so locked once for all of them.
+            let owners = self.owners.look();
+            shard.sweep(now, budget, |owner| owners.is_gone(owner), |owner| owners.uncount(owner));
         }
     }
 
     /// Sessions bound to `owner`.
     pub fn sessions(&self, owner: u32) -> u64 {
-        self.with_owner(owner, |owner| owner.sessions.load(Ordering::Relaxed)).unwrap_or(0)
+        self.owners.sessions(owner)
     }
 
     /// Sessions in the table, those whose end has not been noticed included.
@@ -375,14 +349,14 @@ impl SessionTable {
     /// All that was looked at for room is live, or the owner has all the sessions it may have.
     fn insert(&self, shard: &mut Shard, entry: Entry, live: u32, limit: Limit) -> Result<Binding, NoRoom> {
         if let Some(former) = shard.remove(entry.fingerprint) {
-            self.uncount(former.owner);
+            self.owners.uncount(former.owner);
         }
-        if !self.count(entry.owner, limit) {
+        if !self.owners.count(entry.owner, limit) {
             return Err(NoRoom::Owner);
         }
         if shard.is_full() {
             if self.evict(shard).is_none() {
-                self.uncount(entry.owner);
+                self.owners.uncount(entry.owner);
                 return Err(NoRoom::Table);
             }
             // Still full: a smaller capacity came into force. One in and two out is how it is reached.
@@ -394,7 +368,7 @@ impl SessionTable {
     }
 
     fn evict(&self, shard: &mut Shard) -> Option<()> {
-        self.uncount(shard.evict()?.owner);
+        self.owners.uncount(shard.evict()?.owner);
         self.evictions.fetch_add(1, Ordering::Relaxed);
         Some(())
     }
@@ -402,34 +376,8 @@ impl SessionTable {
     /// Gives a key to an owner for whom it has been counted already.
     fn give(&self, shard: &mut Shard, key: Fingerprint, owner: u32, now: Now) -> Option<Binding> {
         let (former, binding) = shard.give(key.0, owner, now)?;
-        self.uncount(former);
+        self.owners.uncount(former);
         Some(binding)
-    }
-
-    /// Counts one more session of an owner; false where it may have no more.
-    fn count(&self, owner: u32, limit: Limit) -> bool {
-        let counted = self.with_owner(owner, |owner| {
-            let before = owner.sessions.fetch_add(1, Ordering::Relaxed);
-            let fits = limit == Limit::Ignored || before < owner.limit.load(Ordering::Relaxed);
-            if !fits {
-                owner.sessions.fetch_sub(1, Ordering::Relaxed);
-            }
-            fits
-        });
-        counted.unwrap_or(true)
-    }
-
-    fn uncount(&self, owner: u32) {
-        self.with_owner(owner, |owner| owner.sessions.fetch_sub(1, Ordering::Relaxed));
-    }
-
-    fn is_gone(&self, owner: u32) -> bool {
-        self.with_owner(owner, |owner| owner.gone.load(Ordering::Relaxed)).unwrap_or(false)
-    }
-
-    fn with_owner<R>(&self, owner: u32, look: impl FnOnce(&Owner) -> R) -> Option<R> {
-        let owners = self.owners.read().unwrap_or_else(PoisonError::into_inner);
-        owners.get(owner as usize).map(look)
     }
 }
 

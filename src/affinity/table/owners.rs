@@ -1,0 +1,93 @@
+//! What a session table knows of owners: how many sessions each has and may have, and whether its life is over.
+//! Which backend an owner is, is the pool's to know.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+
+/// All owners by their numbers.
+#[derive(Debug, Default)]
+pub(super) struct Owners(RwLock<Vec<Owner>>);
+
+#[derive(Debug)]
+struct Owner {
+    sessions: AtomicU64,
+    /// Sessions it may have.
+    limit: AtomicU64,
+    /// Its life is over: its sessions go as soon as nothing of them is live.
+    gone: AtomicBool,
+}
+
+/// Whether an owner's limit counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Limit {
+    Counts,
+    /// The session is there already, on the owner's own word.
+    Ignored,
+}
+
+/// The owners, locked once for many looks.
+pub(super) struct Look<'a>(RwLockReadGuard<'a, Vec<Owner>>);
+
+impl Owners {
+    /// Takes a number for an owner that may have `limit` sessions.
+    pub(super) fn begin(&self, limit: u64) -> u32 {
+        let mut owners = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        owners.push(Owner {
+            sessions: AtomicU64::new(0),
+            limit: AtomicU64::new(limit),
+            gone: AtomicBool::new(false),
+        });
+        (owners.len() - 1) as u32
+    }
+
+    pub(super) fn limit(&self, owner: u32, most: u64) {
+        self.look().at(owner, |owner| owner.limit.store(most, Ordering::Relaxed));
+    }
+
+    /// Ends the life of an owner; returns how many sessions it might have.
+    pub(super) fn end(&self, owner: u32) -> Option<u64> {
+        self.look().at(owner, |owner| {
+            owner.gone.store(true, Ordering::Relaxed);
+            owner.limit.load(Ordering::Relaxed)
+        })
+    }
+
+    pub(super) fn sessions(&self, owner: u32) -> u64 {
+        self.look().at(owner, |owner| owner.sessions.load(Ordering::Relaxed)).unwrap_or(0)
+    }
+
+    /// Counts one more session; false where the owner may have no more.
+    pub(super) fn count(&self, owner: u32, limit: Limit) -> bool {
+        let counted = self.look().at(owner, |owner| {
+            let before = owner.sessions.fetch_add(1, Ordering::Relaxed);
+            let fits = limit == Limit::Ignored || before < owner.limit.load(Ordering::Relaxed);
+            if !fits {
+                owner.sessions.fetch_sub(1, Ordering::Relaxed);
+            }
+            fits
+        });
+        counted.unwrap_or(true)
+    }
+
+    pub(super) fn uncount(&self, owner: u32) {
+        self.look().uncount(owner);
+    }
+
+    pub(super) fn look(&self) -> Look<'_> {
+        Look(self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Look<'_> {
+    pub(super) fn is_gone(&self, owner: u32) -> bool {
+        self.at(owner, |owner| owner.gone.load(Ordering::Relaxed)).unwrap_or(false)
+    }
+
+    pub(super) fn uncount(&self, owner: u32) {
+        self.at(owner, |owner| owner.sessions.fetch_sub(1, Ordering::Relaxed));
+    }
+
+    fn at<R>(&self, owner: u32, look: impl FnOnce(&Owner) -> R) -> Option<R> {
+        self.0.get(owner as usize).map(look)
+    }
+}
