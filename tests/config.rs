@@ -5,6 +5,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "config/fleet.rs"]
+mod fleet;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
