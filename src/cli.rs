@@ -112,7 +112,7 @@ pub fn main() -> ExitCode {
 fn check(path: &Path) -> u8 {
     match Config::load(path) {
         Ok(config) => {
-            print!("{}", Summary(&config));
+            say(Summary(&config));
             OK
         }
         Err(errors) => {
@@ -169,7 +169,7 @@ fn run_demo(listen: SocketAddr, log: bool) -> u8 {
         Ok(demo) => demo,
         Err(error) => return refuse(&error),
     };
-    println!("{}", demo.welcome(style()));
+    say(format_args!("{}\n", demo.welcome(style())));
     // Nobody's game is lost that the end of the process would not end: no grace.
     signals.wait_for_one();
     Demo::stop(demo, Stop::Now);
@@ -178,13 +178,19 @@ fn run_demo(listen: SocketAddr, log: bool) -> u8 {
 
 fn show_preset(name: &str) -> u8 {
     if let Some(preset) = Preset::named(name) {
-        print!("{}", preset.toml());
+        say(preset.toml());
         return OK;
     }
     let names: Vec<_> = Preset::NAMES.iter().map(|(name, _)| *name).collect();
     let near = did_you_mean(name, names.iter().copied()).map(|near| format!(": {near}"));
     let near = near.unwrap_or_default();
     refuse(&format!("there is no preset {name:?}{near}\nthere are {}", names.join(", ")))
+}
+
+/// Writes `text` for people.
+fn say(text: impl std::fmt::Display) {
+    // Nobody reads it any more if it cannot be written.
+    let _ = write!(std::io::stdout(), "{text}");
 }
 
 /// Writes `answer` for programs.

@@ -143,6 +143,9 @@ impl Builder<'_> {
             let most = settings.max_sessions;
             table.limit_owner(state.owner(), if most == 0 { u64::MAX } else { most });
         }
+        if let Some(table) = self.table.as_ref().filter(|_| self.same_table()) {
+            pool::begin_anew_if_over(&state, table, self.now);
+        }
         self.wish(&state, settings.state);
         Arc::new(Backend::new(settings, state, known))
     }

@@ -72,9 +72,10 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
     if arguments.json {
         super::print_json(&explanation);
     } else {
-        print!("{explanation}");
+        super::say(&explanation);
         if arguments.admin.is_none() {
-            println!("\nAsked of {}: every backend taken as up, no sessions.", arguments.config.display());
+            let file = arguments.config.display();
+            super::say(format_args!("\nAsked of {file}: every backend taken as up, no sessions.\n"));
         }
     }
     if explanation.reason.is_served() { OK } else { NO }

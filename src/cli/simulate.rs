@@ -104,7 +104,7 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
         });
     match foreseen {
         Ok(report) if arguments.json => super::print_json(&report),
-        Ok(report) => print!("{report}"),
+        Ok(report) => super::say(report),
         Err(why) => return refuse(&why),
     }
     OK

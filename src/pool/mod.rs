@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use crate::affinity::table::Fingerprint;
 use crate::affinity::{Reason as Refused, Sealer, SessionKey, SessionTable, Ticket};
-use crate::backend::Backend;
+use crate::backend::{Backend, State};
 use crate::balance::HashTable;
 use crate::clock::Now;
 use crate::config::{self, Balance, KeySource, OnBackendDown, Pointer, Timeouts};
@@ -169,6 +169,17 @@ pub struct Home {
     pub incarnation: u64,
 }
 
+/// Begins another life of a backend whose time to leave is over, so that what was bound to it is bound no more, also
+/// when it is wanted again. Returns whether there was anything.
+pub fn begin_anew_if_over(state: &State, table: &SessionTable, now: Now) -> bool {
+    let over = state.leave().is_some_and(|leave| leave.is_over(now));
+    let ends = over && table.sessions(state.owner()) > 0;
+    if ends {
+        state.set_owner(table.succeed_owner(state.owner()));
+    }
+    ends
+}
+
 /// Whether nothing is left of a backend: nothing live, and no session in `table` that has not ended.
 pub fn is_empty(backend: &Backend, table: Option<&SessionTable>, now: Now) -> bool {
     let over = backend.state.leave().is_some_and(|leave| leave.is_over(now));
@@ -254,17 +265,11 @@ impl Pool {
         self.affinity.table()
     }
 
-    /// Begins another life of a backend whose time to leave is over: what was bound to it is bound no more. Returns
-    /// whether it did.
-    pub fn end_if_over(&self, backend: &Backend, now: Now) -> bool {
-        let Some(table) = self.table() else { return false };
-        let over = backend.state.leave().is_some_and(|leave| leave.is_over(now));
-        if !over || table.sessions(backend.state.owner()) == 0 {
-            return false;
+    /// Ends what is bound to a backend whose time to leave is over.
+    pub fn end_if_over(&self, backend: &Backend, now: Now) {
+        if self.table().is_some_and(|table| begin_anew_if_over(&backend.state, table, now)) {
+            self.shared.changed();
         }
-        backend.state.set_owner(table.succeed_owner(backend.state.owner()));
-        self.shared.changed();
-        true
     }
 
     /// Hashes a session key for this pool.

@@ -69,10 +69,12 @@ pub struct Drained {
 /// Says what of a new configuration counts only after the next start.
 fn warn_of_what_waits(before: &Config, now: &Config) {
     let told = |config: &Config| {
-        let Config { server, log, listeners, .. } = config;
+        let Config { server, log, listeners, limits, .. } = config;
         [
             ("listener", format!("{listeners:?}")),
-            ("log", format!("{log:?}")),
+            ("log.level", log.level.clone()),
+            ("log.format", format!("{:?}", log.format)),
+            ("limits.connections", limits.connections.to_string()),
             ("server.workers", server.workers.to_string()),
         ]
     };
@@ -257,8 +259,8 @@ impl Control {
         without.map(|pool| pool.name.to_string()).collect()
     }
 
-    /// Says what is wanted of a backend. A drain takes `timeout`, or as long as the pool's configuration says; the word
-    /// of the file counts again when it changes there.
+    /// Says what is wanted of a backend. A drain takes `timeout`, or as long as the pool's configuration says; one that
+    /// is under way goes on, unless a `timeout` is given. The word of the file counts again when it changes there.
     ///
     /// # Errors
     /// There is no such pool or backend.
@@ -271,9 +273,13 @@ impl Control {
     ) -> Result<BackendStatus, Unknown> {
         let (pool, backend) = self.backend(pool, backend)?;
         let now = self.core.clock.now();
+        pool.end_if_over(&backend, now);
+        let goes_on = wanted == Wanted::Drain && timeout.is_none() && backend.state.wanted() == wanted;
         let timeout = timeout.unwrap_or(pool.drain.timeout);
         let drain = config::Drain { timeout, spread: pool.drain.spread.min(timeout) };
-        backend.state.wish(|wishes| wishes.order(wanted, drain, now));
+        if !goes_on {
+            backend.state.wish(|wishes| wishes.order(wanted, drain, now));
+        }
         pool.shared.changed();
         tracing::info!(pool = %pool.name, backend = %backend.name, state = wanted.as_str(), ?timeout, "backend state");
         Ok(BackendStatus::of(&pool, &backend, now))

@@ -214,3 +214,30 @@ fn drained_waits_for_the_last_session() {
     assert!(drained("20s"));
     assert_eq!(proxy.get(&room, &[]).text(), "b");
 }
+
+#[test]
+fn who_is_made_ready_after_its_deadline_has_none_of_its_former_sessions() {
+    let (a, b) = (Backend::named("a"), Backend::named("b"));
+    let proxy = rooms_of(&[&a, &b]).start();
+    let room = room_on(&proxy, "a");
+    let key = room.rsplit('/').next().unwrap();
+    drain(&proxy, "a", "0s");
+    proxy.control().set_state("app", "a", Wanted::Ready, None).unwrap();
+    let session = proxy.control().session("app", key.as_bytes()).unwrap();
+    assert!(session.is_none_or(|session| session.backend.is_none()), "its time was over, however briefly");
+}
+
+#[test]
+fn asking_again_does_not_start_a_drain_anew() {
+    let a = Backend::named("a");
+    let proxy = rooms_of(&[&a]).table("drain", "timeout = \"1h\"").start();
+    let again =
+        |timeout| proxy.control().set_state("app", "a", Wanted::Drain, timeout).unwrap().drain.unwrap();
+    let first = again(None).seconds_left;
+    eventually("time passes", || proxy.status("a").drain.unwrap().seconds_left < first);
+    assert!(again(None).seconds_left < first);
+    assert!(
+        again(Some(std::time::Duration::from_hours(2))).seconds_left > first,
+        "unless it is told how long"
+    );
+}
