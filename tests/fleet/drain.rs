@@ -87,9 +87,14 @@ fn sessions_end_one_after_the_other_and_those_of_one_key_together() {
         assert_eq!(tunnel.close_code(), Some(1012));
     }
     let order: Vec<String> = events.all().into_iter().filter(|event| event.starts_with("a closed")).collect();
-    let apart = order.chunks(2).filter(|pair| pair[0] != pair[1]).count();
-    // Two keys may have nearly the same moment, and then their tunnels may end in any order.
-    assert!(apart <= order.len() / 4, "{order:?}");
+    // Keys with nearly the same moment are closed by one sweep, in any order; the sweeps of two workers are 250 ms apart
+    // at most. In a random order hardly any two of a key would be so near, and never all of them.
+    for room in of_a {
+        let closed = format!("a closed {room}");
+        let first = order.iter().position(|event| *event == closed).unwrap();
+        let last = order.iter().rposition(|event| *event == closed).unwrap();
+        assert!(last - first <= order.len() / 3, "{room} in {order:?}");
+    }
 }
 
 #[test]
