@@ -1,15 +1,12 @@
 //! `[admin]`: where operators call, and the token from a file that they must show.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 
 use crate::config::file::Section;
 use crate::config::report::Complaint;
-use crate::config::value::{Outcome, parsed};
+use crate::config::value::{Outcome, octets_of, parsed};
 use crate::config::{Admin, Token, address};
 
-/// Whoever names `/dev/zero` shall hear of it.
 const LONGEST_TOKEN_FILE: u64 = 4 << 10;
 const HOW_TO_MAKE_ONE: &str = "make one with `openssl rand -hex 32`";
 
@@ -27,13 +24,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Admin> {
 }
 
 fn token(path: &Path) -> Outcome<Token> {
-    let read = |path: &Path| -> io::Result<Vec<u8>> {
-        let mut octets = Vec::new();
-        File::open(path)?.take(LONGEST_TOKEN_FILE + 1).read_to_end(&mut octets)?;
-        Ok(octets)
-    };
-    let cannot = |error| Complaint::invalid(format!("{:?} cannot be read: {error}", path.to_string_lossy()));
-    let octets = read(path).map_err(cannot)?;
+    let octets = octets_of(path, LONGEST_TOKEN_FILE)?;
     if octets.len() as u64 > LONGEST_TOKEN_FILE {
         return Err(Complaint::invalid(format!("a token's file has at most {LONGEST_TOKEN_FILE} octets")));
     }
