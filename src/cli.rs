@@ -1,6 +1,9 @@
 //! The command line: what can be said, and what answers it. The work itself is the library's.
 
-use std::io::IsTerminal;
+mod explain;
+mod simulate;
+
+use std::io::{IsTerminal, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,9 +11,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::config::{Config, Log, LogFormat, Summary};
+use crate::admin::Admin;
+use crate::config::{Config, Log, LogFormat, Preset, Summary, did_you_mean};
 use crate::demo::{self, Demo, Style};
-use crate::server::{Server, Stop};
+use crate::server::{Control, ReloadError, Server, Stop};
 use crate::telemetry;
 
 /// A reverse proxy and load balancer that brings every session home: to the backend that holds its state.
@@ -25,7 +29,7 @@ pub struct Cli {
 enum Command {
     /// Proxy traffic as a configuration file says.
     ///
-    /// SIGTERM and SIGINT stop gracefully, a second one and SIGQUIT at once.
+    /// SIGTERM and SIGINT stop gracefully, a second one and SIGQUIT at once; SIGHUP reads the file again.
     Run {
         /// The configuration file.
         #[arg(short, long, value_name = "FILE", default_value = "proxy.toml")]
@@ -37,6 +41,22 @@ enum Command {
         #[arg(short, long, value_name = "FILE", default_value = "proxy.toml")]
         config: PathBuf,
     },
+    /// Say where a request would go, and why. Nothing is sent to a backend.
+    ///
+    /// Exit code 0 where a backend would take it, 1 where none would, 2 where the question is wrong.
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(explain::Arguments),
+    /// Say what changes of a fleet would move: sessions now and by their deadline, and where new keys go.
+    ///
+    /// The changes are made together, in their order. Nothing is sent anywhere: keys are decided as traffic's would be,
+    /// every backend of the file being up.
+    #[command(after_help = SIMULATE_EXAMPLES)]
+    Simulate(simulate::Arguments),
+    /// Look at presets of `sticky.preset`.
+    Preset {
+        #[command(subcommand)]
+        command: PresetCommand,
+    },
     /// Run three stateful backends behind the proxy, with a page to play on.
     Demo {
         /// Where the proxy of the demo listens.
@@ -47,6 +67,28 @@ enum Command {
         log: bool,
     },
 }
+
+#[derive(Debug, Subcommand)]
+enum PresetCommand {
+    /// Print what a preset stands for, as one would write it in the file.
+    Show {
+        /// Its name, as in `sticky.preset`.
+        name: String,
+    },
+}
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  homing explain GET /game/7
+  homing explain -c proxy.toml GET http://chess.example.com/ -H 'Cookie: sid=1'
+  homing explain --admin http://127.0.0.1:9900 --json GET /game/7";
+
+const SIMULATE_EXAMPLES: &str = "\
+Examples:
+  homing simulate --add chess-4
+  homing simulate --pool chess --remove chess-1 --add 'chess-4=10.0.0.4:9000*2'
+  homing simulate --keys rooms.txt --weight chess-1=3 --json
+  homing simulate --log access.log --down chess-2";
 
 /// It did what was asked.
 const OK: u8 = 0;
@@ -60,6 +102,9 @@ pub fn main() -> ExitCode {
     ExitCode::from(match Cli::parse().command {
         Command::Run { config } => run(&config),
         Command::Check { config } => check(&config),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Preset { command: PresetCommand::Show { name } } => show_preset(&name),
         Command::Demo { listen, log } => run_demo(listen, log),
     })
 }
@@ -67,7 +112,7 @@ pub fn main() -> ExitCode {
 fn check(path: &Path) -> u8 {
     match Config::load(path) {
         Ok(config) => {
-            print!("{}", Summary(&config));
+            say(Summary(&config));
             OK
         }
         Err(errors) => {
@@ -99,6 +144,13 @@ fn run(path: &Path) -> u8 {
     for address in server.addresses() {
         tracing::info!(%address, "listening");
     }
+    let admin = match config.admin.as_ref().map(|admin| Admin::start(admin, server.control())).transpose() {
+        Ok(admin) => admin,
+        Err(error) => return refuse(&error),
+    };
+    if let Some(admin) = &admin {
+        tracing::info!(address = %admin.address(), "admin listening");
+    }
     signals.until_stopped(&server);
     server.wait();
     tracing::info!("stopped");
@@ -117,11 +169,36 @@ fn run_demo(listen: SocketAddr, log: bool) -> u8 {
         Ok(demo) => demo,
         Err(error) => return refuse(&error),
     };
-    println!("{}", demo.welcome(style()));
+    say(format_args!("{}\n", demo.welcome(style())));
     // Nobody's game is lost that the end of the process would not end: no grace.
     signals.wait_for_one();
     Demo::stop(demo, Stop::Now);
     OK
+}
+
+fn show_preset(name: &str) -> u8 {
+    if let Some(preset) = Preset::named(name) {
+        say(preset.toml());
+        return OK;
+    }
+    let names: Vec<_> = Preset::NAMES.iter().map(|(name, _)| *name).collect();
+    let near = did_you_mean(name, names.iter().copied()).map(|near| format!(": {near}"));
+    let near = near.unwrap_or_default();
+    refuse(&format!("there is no preset {name:?}{near}\nthere are {}", names.join(", ")))
+}
+
+/// Writes `text` for people.
+fn say(text: impl std::fmt::Display) {
+    // Nobody reads it any more if it cannot be written.
+    let _ = write!(std::io::stdout(), "{text}");
+}
+
+/// Writes `answer` for programs.
+fn print_json(answer: &impl serde::Serialize) {
+    let text =
+        serde_json::to_string_pretty(answer).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
+    // Nobody reads it any more if it cannot be written.
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 fn style() -> Style {
@@ -134,7 +211,15 @@ fn refuse(reason: &dyn std::fmt::Display) -> u8 {
     USAGE
 }
 
-/// The signals that stop the process, caught from the moment this exists.
+/// What SIGHUP asks for. What is wrong with the file has been logged.
+fn reload(control: &Control) {
+    match control.reload() {
+        Ok(()) | Err(ReloadError::Invalid(_)) => {}
+        Err(error) => tracing::error!(%error, "not reloaded"),
+    }
+}
+
+/// The signals that stop the process or reload its file, caught from the moment this exists.
 struct Signals {
     runtime: tokio::runtime::Runtime,
     interrupt: Signal,
@@ -155,8 +240,8 @@ impl Signals {
         Self { runtime, interrupt, terminate, quit, hangup }
     }
 
-    /// The kind of stop the next signal asks for.
-    fn next(&mut self) -> Stop {
+    /// The kind of stop the next signal asks for. Until then `hung_up` does what SIGHUP asks for.
+    fn next(&mut self, hung_up: impl Fn()) -> Stop {
         let Self { runtime, interrupt, terminate, quit, hangup } = self;
         runtime.block_on(async {
             loop {
@@ -164,24 +249,25 @@ impl Signals {
                     _ = interrupt.recv() => return Stop::Graceful,
                     _ = terminate.recv() => return Stop::Graceful,
                     _ = quit.recv() => return Stop::Now,
-                    _ = hangup.recv() => tracing::warn!("SIGHUP: reloading is not supported yet"),
+                    _ = hangup.recv() => hung_up(),
                 }
             }
         })
     }
 
     fn wait_for_one(mut self) {
-        self.next();
+        self.next(|| {});
     }
 
     /// Passes signals on to `server` until it has been told to stop; a second one is obeyed at once.
     fn until_stopped(mut self, server: &Server) {
-        let stop = self.next();
+        let control = server.control();
+        let stop = self.next(|| reload(&control));
         tracing::info!(?stop, "stopping");
         server.stop(stop);
         let handle = server.stopper();
         std::thread::spawn(move || {
-            self.next();
+            self.next(|| {});
             handle.stop(Stop::Now);
         });
     }

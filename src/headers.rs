@@ -1,9 +1,10 @@
 //! Header fields on their way through: what belongs to one hop is removed, what tells of the client is added.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use ipnet::IpNet;
 
 /// Whom a request came from, hop by hop.
 pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -224,6 +225,34 @@ pub fn lists(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
     tokens.any(|listed| listed.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 
+/// Whether the word of a peer about others is believed.
+pub fn is_trusted(ip: IpAddr, trusted: &[IpNet]) -> bool {
+    trusted.iter().any(|net| net.contains(&ip))
+}
+
+/// The address of whoever a trusted proxy speaks for: the last in `X-Forwarded-For` that is not itself trusted, or the
+/// first of all if all are.
+pub fn forwarded_for(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let mut known = peer;
+    for field in headers.get_all(X_FORWARDED_FOR).iter().rev() {
+        for named in field.to_str().unwrap_or_default().rsplit(',') {
+            let Some(ip) = address(named.trim()) else { return known };
+            known = ip;
+            if !is_trusted(ip, trusted) {
+                return known;
+            }
+        }
+    }
+    known
+}
+
+/// An address, also with a port or in brackets, as some proxies write it.
+fn address(text: &str) -> Option<IpAddr> {
+    let address = text.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|a| a.ip()));
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    address.or_else(bracketed).map(|ip: IpAddr| ip.to_canonical())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -318,5 +347,23 @@ mod tests {
         for field in ["a b", "a/b", "a@b", "a:b", "a:1:2", "[::1", "[x]", "::1", "a,b", "é"] {
             assert_eq!(host_name(field.as_bytes()), None, "{field}");
         }
+    }
+
+    #[test]
+    fn the_last_untrusted_address_is_the_client() {
+        let trusted = ["10.0.0.0/8".parse().expect("a network")];
+        let seen = |fields: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for field in fields {
+                headers.append(X_FORWARDED_FOR, HeaderValue::from_static(field));
+            }
+            forwarded_for([10, 0, 0, 1].into(), &headers, &trusted).to_string()
+        };
+        assert_eq!(seen(&[]), "10.0.0.1");
+        assert_eq!(seen(&["6.6.6.6, 1.2.3.4, 10.0.0.9"]), "1.2.3.4");
+        assert_eq!(seen(&["1.2.3.4", "10.0.0.9"]), "1.2.3.4");
+        assert_eq!(seen(&["10.0.0.7, 10.0.0.8"]), "10.0.0.7");
+        assert_eq!(seen(&["1.2.3.4, nonsense, 10.0.0.9"]), "10.0.0.9");
+        assert_eq!(seen(&["[2001:db8::1]:443"]), "2001:db8::1");
     }
 }

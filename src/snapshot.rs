@@ -71,6 +71,17 @@ impl Snapshot {
     }
 }
 
+impl Snapshot {
+    /// Takes every backend as up, and as having been so for long: for those who ask what a file would do, and have no
+    /// backends to look at.
+    pub fn take_as_up(&self) {
+        for backend in self.pools.iter().flat_map(|pool| &pool.backends) {
+            backend.state.set_health(Health::Up, Now(0));
+            backend.state.set_since(Now(0));
+        }
+    }
+}
+
 impl Checks {
     fn of(pool: &config::Pool) -> Self {
         Self {
@@ -131,6 +142,9 @@ impl Builder<'_> {
             }
             let most = settings.max_sessions;
             table.limit_owner(state.owner(), if most == 0 { u64::MAX } else { most });
+        }
+        if let Some(table) = self.table.as_ref().filter(|_| self.same_table()) {
+            pool::begin_anew_if_over(&state, table, self.now);
         }
         self.wish(&state, settings.state);
         Arc::new(Backend::new(settings, state, known))

@@ -8,7 +8,8 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Output;
 
-use support::process::{File, Process, run};
+use serde_json::Value;
+use support::process::{File, Process, connect, run};
 use support::{Backend, Setup, eventually};
 
 fn stdout(output: &Output) -> String {
@@ -81,13 +82,15 @@ fn the_example_at_the_top_is_good() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
 }
 
+const COMMANDS: [&str; 6] = ["run", "check", "explain", "simulate", "preset", "demo"];
+
 #[test]
 fn help_names_the_commands() {
     let output = run(&["--help"]);
     assert_eq!(output.status.code(), Some(0));
     let said = stdout(&output);
-    assert!(["run", "check", "demo"].iter().all(|command| said.contains(command)), "{said}");
-    for command in ["run", "check", "demo"] {
+    assert!(COMMANDS.iter().all(|command| said.contains(command)), "{said}");
+    for command in COMMANDS {
         let output = run(&[command, "--help"]);
         assert_eq!(output.status.code(), Some(0), "{command}");
     }
@@ -118,4 +121,155 @@ fn the_demo_runs_and_says_where() {
     eventually("it says where", || demo.lines().iter().any(is_url));
     demo.signal(rustix::process::Signal::INT);
     assert_eq!(demo.wait().0.code(), Some(0));
+}
+
+// === explain ===
+
+/// A file whose pool has rooms and three backends that nobody runs.
+fn rooms() -> File {
+    let backend = |n| format!("[[pool.backend]]\nname = \"chess-{n}\"\naddress = \"10.0.0.{n}:9000\"\n");
+    let backends = [1, 2, 3].map(backend).concat();
+    let pool = "sticky = { key = [\"path:/game/{room}\"] }\nhealth = { path = \"/healthz\" }\n";
+    File::with(&format!(
+        "listener = [{{ address = \"127.0.0.1:0\" }}]\nroute = [{{ pool = \"chess\", path = \"/game\" }}]\n\
+         [[pool]]\nname = \"chess\"\n{pool}{backends}"
+    ))
+}
+
+#[track_caller]
+fn answered(arguments: &[&str], code: i32) -> String {
+    let output = run(arguments);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}{}", stdout(&output), stderr(&output));
+    if code == 2 { stderr(&output) } else { stdout(&output) }
+}
+
+#[track_caller]
+fn json(arguments: &[&str], code: i32) -> Value {
+    serde_json::from_str(&answered(arguments, code)).unwrap()
+}
+
+#[test]
+fn explain_answers_from_a_file() {
+    let file = rooms();
+    let explain = ["explain", "-c", file.path(), "GET", "/game/7"];
+    let said = answered(&explain, 0);
+    assert!(said.starts_with("The key (path:/game/{room}) is new; it would be placed on chess-"), "{said}");
+    assert!(said.contains("every backend taken as up"), "{said}");
+    let explained = json(&[&explain[..], &["--json"]].concat(), 0);
+    assert_eq!((&explained["reason"], &explained["key"]), (&"placed".into(), &"7".into()));
+    assert_eq!(explained["backend"], explained["candidates"][0]["name"]);
+    assert_eq!(json(&["explain", "-c", file.path(), "GET", "/", "--json"], 1)["reason"], "no_route");
+}
+
+#[test]
+fn explain_asks_a_running_proxy() {
+    let (backend, token) = (Backend::named("ada"), File::with("0123456789abcdef0123456789abcdef\n"));
+    let admin = format!("[admin]\naddress = \"127.0.0.1:0\"\ntoken_file = \"{}\"", token.path());
+    let (process, address) = Process::proxy(&Setup::of(&[&backend]).top(&admin).sticky("\"cookie:sid\""));
+    let says_where = |line: &String| line.split_once("admin listening").map(|(_, rest)| rest.to_owned());
+    eventually("the admin listener is there", || {
+        process.lines().iter().any(|line| says_where(line).is_some())
+    });
+    let line = process.lines().iter().find_map(says_where).unwrap();
+    let url = format!("http://{}", line.split_once("address=").unwrap().1.trim());
+    connect(address).get("/", &["Cookie: sid=7"]);
+    let asked = ["explain", "--admin", &url, "GET", "/", "-H", "Cookie: sid=7"];
+    let explained = json(&[&asked[..], &["--token-file", token.path(), "--json"]].concat(), 0);
+    assert_eq!((&explained["reason"], &explained["binding"]["backend"]), (&"bound".into(), &"ada".into()));
+    let said = answered(&[&asked[..], &["--token-file", token.path()]].concat(), 0);
+    assert!(said.starts_with("The key (cookie:sid) is bound to ada."), "{said}");
+    let refused = answered(&asked, 2);
+    assert!(refused.contains("401") && refused.contains(&url), "{refused}");
+}
+
+#[test]
+fn explain_refuses_what_it_does_not_understand() {
+    let file = rooms();
+    let explain = |rest: &[&str]| answered(&[&["explain", "-c", file.path()], rest].concat(), 2);
+    assert!(explain(&["GET", "game/7"]).contains("/game/7"));
+    assert!(explain(&["GET", "/", "-H", "nonsense"]).contains("Name: value"));
+    assert!(explain(&["GET", "/", "--admin", "http://127.0.0.1:1"]).contains("cannot be used"));
+    assert!(answered(&["explain", "-c", "/nonexistent", "GET", "/"], 2).contains("/nonexistent"));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    assert!(answered(&["explain", "--admin", &nobody, "GET", "/"], 2).contains(&nobody));
+}
+
+// === simulate ===
+
+#[test]
+fn simulate_foresees_what_a_change_moves() {
+    let file = rooms();
+    let simulate =
+        ["simulate", "-c", file.path(), "--keys", "3000", "--add", "chess-4", "--remove", "chess-1"];
+    let report = json(&[&simulate[..], &["--json"]].concat(), 0);
+    assert_eq!((&report["keys"]["distinct"], &report["sessions"]["total"]), (&3000.into(), &3000.into()));
+    assert_eq!(
+        report["changes"],
+        serde_json::json!(["add chess-4", "remove chess-1"]),
+        "in the order of the words"
+    );
+    let said = answered(&simulate, 0);
+    assert!(said.starts_with("No session moves at once;") && said.contains("Backends"), "{said}");
+    let swapped =
+        ["simulate", "-c", file.path(), "--keys", "9", "--remove", "chess-1", "--add", "chess-1", "--json"];
+    assert_eq!(json(&swapped, 0)["placement"]["moved"], 0);
+}
+
+#[test]
+fn simulate_takes_keys_from_a_file() {
+    let (file, keys) = (rooms(), File::with("room-1\nroom-2\nroom-1\n\n"));
+    let simulate = ["simulate", "-c", file.path(), "--keys", keys.path(), "--down", "chess-1", "--json"];
+    assert_eq!(
+        json(&simulate, 0)["keys"],
+        serde_json::json!({ "distinct": 2, "lines": 3, "without_key": 0 })
+    );
+    let empty = File::with("\n");
+    let said = answered(&["simulate", "-c", file.path(), "--keys", empty.path(), "--add", "x"], 2);
+    assert!(said.contains("there are no keys") && said.contains(empty.path()), "{said}");
+}
+
+#[test]
+fn simulate_takes_keys_from_the_access_log() {
+    let backend = Backend::named("ada");
+    for format in ["text", "json"] {
+        let setup = Setup::of(&[&backend]).log(&format!("format = \"{format}\"")).sticky("\"cookie:sid\"");
+        let (process, address) = Process::proxy(&setup);
+        let mut client = connect(address);
+        for sid in ["Cookie: sid=1", "Cookie: sid=2", "Cookie: sid=1", "Accept: */*"] {
+            client.get("/", &[sid]);
+        }
+        process.access(4);
+        let (log, file) = (File::with(&process.lines().join("\n")), File::with(&setup.toml()));
+        let simulate = ["simulate", "-c", file.path(), "--log", log.path(), "--add", "bob", "--json"];
+        let keys = &json(&simulate, 0)["keys"];
+        assert_eq!(*keys, serde_json::json!({ "distinct": 2, "lines": 4, "without_key": 1 }), "{format}");
+    }
+}
+
+#[test]
+fn simulate_refuses_what_it_does_not_understand() {
+    let file = rooms();
+    let simulate = |rest: &[&str]| answered(&[&["simulate", "-c", file.path()], rest].concat(), 2);
+    assert!(simulate(&["--remove", "ches-1"]).contains("did you mean `chess-1`?"));
+    assert!(simulate(&["--pool", "ches", "--add", "x"]).contains("did you mean `chess`?"));
+    assert!(simulate(&["--policy", "maglve"]).contains("did you mean `maglev`?"));
+    assert!(simulate(&[]).contains("--add"));
+    assert!(simulate(&["--add", "x", "--keys", "99999999"]).contains("10000000"));
+    assert!(simulate(&["--add", "x", "--log", "/nonexistent"]).contains("/nonexistent"));
+    assert!(answered(&["simulate", "-c", "/nonexistent", "--add", "x"], 2).contains("/nonexistent"));
+}
+
+// === preset ===
+
+#[test]
+fn presets_are_shown_as_they_would_be_written() {
+    let shown = answered(&["preset", "show", "express"], 0);
+    let header = "listener = [{ address = \"127.0.0.1:0\" }]\nroute = [{ pool = \"a\" }]\n";
+    let pool = "[[pool]]\nname = \"a\"\nbackend = [{ address = \"127.0.0.1:1\" }]\n";
+    let file = File::with(&format!("{header}{pool}{shown}"));
+    assert!(answered(&["check", "-c", file.path()], 0).contains("cookie:connect.sid"));
+    let said = answered(&["preset", "show", "expres"], 2);
+    assert!(said.contains("did you mean `express`?") && said.contains("socketio, express, mcp"), "{said}");
 }

@@ -5,15 +5,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "config/fleet.rs"]
+mod fleet;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use homing::config::{
     Address, Balance, Config, Errors, HostPattern, KeySource, LogFormat, Mode, Probe, Problem, ProblemKind,
-    SameSite, Sealed, Secret, Secure, Summary, Table,
+    SameSite, Sealed, Secret, Secure, Summary, Table, Token,
 };
 use proptest::prelude::*;
 use toml::de::DeTable;
@@ -307,6 +311,58 @@ fn routes_add_to_what_is_learned() {
     assert_eq!((table.idle_timeout, table.max_lifetime), (seconds(5400), seconds(43_200)));
     assert_eq!(table.capacity.get(), 5);
     assert!(matches!(pools[1].sticky.as_ref().unwrap().mode, Mode::Hash));
+}
+
+#[test]
+fn the_token_of_the_admin_listener_is_in_a_file_beside_the_configuration() {
+    let token = admin_with_token(b" 0123456789abcdef\r\n").unwrap();
+    assert!(token.is(b"0123456789abcdef") && !token.is(b"0123456789abcdeF") && !token.is(b"0123456789abcde"));
+    assert_eq!(format!("{token:?}"), "Token");
+    assert_eq!(admin_with_token(b"0123456789abcdef").unwrap(), token);
+}
+
+#[test]
+fn what_could_be_no_token_is_refused() {
+    let not_one_line = "a token is one line of at least 16 visible ASCII characters";
+    for (content, part) in [
+        (&b""[..], not_one_line),
+        (b"0123456789abcde\n", not_one_line),
+        (b"0123456789abcdef 0123", not_one_line),
+        ("0123456789abcdefü".as_bytes(), not_one_line),
+        (&[b'x'; 5000], "at most 4096 octets"),
+    ] {
+        let told = admin_with_token(content).unwrap_err().to_string();
+        assert!(told.contains("admin.token_file: ") && told.contains(part), "{told}");
+        assert!(!told.contains("0123"), "it shows itself to nobody: {told}");
+    }
+    let missing = errors(&format!("admin.address = \"[::1]:0\"\nadmin.token_file = \"nowhere\"\n{SHORTEST}"));
+    assert!(missing.to_string().contains("admin.token_file: \"nowhere\" cannot be read"), "{missing}");
+}
+
+/// The token of a configuration that names it by a relative path.
+fn admin_with_token(content: &[u8]) -> Result<Token, Errors> {
+    let directory = tempdir();
+    let source = format!("admin = {{ address = \"0.0.0.0:0\", token_file = \"token\" }}\n{SHORTEST}");
+    fs::write(directory.join("token"), content).unwrap();
+    fs::write(directory.join("proxy.toml"), source).unwrap();
+    let config = Config::load(&directory.join("proxy.toml"));
+    fs::remove_dir_all(&directory).unwrap();
+    Ok(config?.admin.unwrap().token.unwrap())
+}
+
+/// A directory of the test's own.
+fn tempdir() -> PathBuf {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("config-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::create_dir_all(&directory).unwrap();
+    directory
+}
+
+#[test]
+fn durations_are_read_for_others_too() {
+    assert_eq!(homing::config::duration("1h30m"), Ok(Duration::from_mins(90)));
+    assert!(homing::config::duration("90").unwrap_err().contains("write a number and ms, s, m, h or d"));
 }
 
 #[test]

@@ -1,12 +1,13 @@
-//! What the documentation shows is accepted: every file in `examples/`, every `toml` block of README and `docs/`, and
-//! the configuration reference names every key there is, at its right default.
+//! What the documentation shows is accepted: every file in `examples/`, every `toml` block of README and `docs/`, be it
+//! a whole file or a part of one, and the configuration reference names every key there is, at its right default.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use homing::config::{Balance, Config, HostPattern, KeySource, Mode, Pool};
+use homing::config::{Balance, Config, HostPattern, KeySource, Mode, OnBackendDown, Pool, Wanted};
 use toml::de::{DeTable, DeValue};
 
 // === Examples ===
@@ -14,8 +15,8 @@ use toml::de::{DeTable, DeValue};
 #[test]
 fn every_example_is_accepted() {
     let files = files_in("examples", "toml");
-    assert!(files.len() >= 6, "examples are gone: {files:?}");
-    for path in files {
+    assert!(files.len() >= 10, "examples are gone: {files:?}");
+    for path in files.into_iter().chain([root("proxy.toml")]) {
         if let Err(errors) = Config::load(&path) {
             panic!("\n{errors}");
         }
@@ -71,6 +72,37 @@ fn a_cache_only_hashes() {
     assert!(matches!(sticky.key[..], [KeySource::Path(_)]));
 }
 
+#[test]
+fn backends_leave_in_their_own_time() {
+    let config = example("drain-and-admin");
+    assert!(config.admin.is_some_and(|admin| admin.address.ip().is_loopback()));
+    let pool = &config.pools[0];
+    assert_eq!(pool.backends.last().map(|backend| backend.state), Some(Wanted::Drain));
+    assert!(pool.health.as_ref().is_some_and(|health| health.instance.is_some() && health.drain.is_some()));
+    assert!(matches!(pool.sticky.as_ref().unwrap().on_backend_down, OnBackendDown::Wait(_)));
+}
+
+#[test]
+fn a_cookie_is_kept_as_long_as_its_session_may_be_old() {
+    let config = example("cookie-mode");
+    let Mode::Cookie(sealed) = &config.pools[0].sticky.as_ref().unwrap().mode else { panic!("not a cookie") };
+    assert_eq!(sealed.cookie.max_age, Some(sealed.max_lifetime));
+    assert_eq!(config.pools[0].balance, Balance::LeastSessions);
+    assert_eq!(config.routes[1].key, Some(Vec::new()));
+}
+
+#[test]
+fn applications_with_a_preset_learn_what_they_are_asked_for() {
+    for (name, key, learned) in
+        [("mcp", "header:mcp-session-id", "header:mcp-session-id"), ("socketio", "query:sid", "body:/sid")]
+    {
+        let config = example(name);
+        let Mode::Table(table) = &config.pools[0].sticky.as_ref().unwrap().mode else { panic!("no table") };
+        assert_eq!(keys(&config.pools[0]), [key]);
+        assert_eq!(table.learn.iter().map(ToString::to_string).collect::<Vec<_>>(), [learned]);
+    }
+}
+
 // === Documentation ===
 
 #[test]
@@ -79,13 +111,24 @@ fn every_toml_block_of_the_documentation_is_accepted() {
     for path in pages() {
         for (line, block) in toml_blocks(&fs::read_to_string(&path).unwrap()) {
             blocks += 1;
-            let origin = format!("{} from line {line}", path.display());
-            if let Err(errors) = Config::parse(&block, &origin) {
+            let origin = format!("{}, the block in line {line}", path.display());
+            if let Err(errors) = Config::parse(&whole(&block), &origin) {
                 panic!("\n{errors}");
             }
         }
     }
-    assert!(blocks >= 3, "only {blocks} blocks: are they still marked as toml?");
+    assert!(blocks >= 20, "only {blocks} blocks: are they still marked as toml?");
+}
+
+#[test]
+fn a_part_of_a_file_is_completed_and_not_forgiven() {
+    let complete = |part: &str| Config::parse(&whole(part), "part");
+    let sticky = complete("[pool.sticky]\nkey = [\"query:room\"]").unwrap();
+    assert_eq!((sticky.pools.len(), keys(&sticky.pools[0])), (1, vec!["query:room".to_owned()]));
+    let pool = complete("[[pool]]\nname = \"web\"\nbackend = [{ address = \"10.0.0.1:1\" }]").unwrap();
+    assert_eq!((pool.pools[0].name.as_str(), pool.pools.len()), ("web", 1));
+    assert!(complete("[pool.sticky]\nkey = [\"body:/room\"]").is_err());
+    assert!(complete("[pool.stickiness]").is_err());
 }
 
 /// The reference shows a file with every default spelled out, then the shortest with the same meaning.
@@ -138,6 +181,25 @@ fn relative_links_lead_somewhere() {
     assert!(lost.is_empty(), "{lost:#?}");
 }
 
+#[test]
+fn links_to_sections_lead_to_one() {
+    let mut lost = Vec::new();
+    for path in pages() {
+        let text = fs::read_to_string(&path).unwrap();
+        let targets =
+            text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
+        let sections =
+            targets.filter(|target| !target.contains(':')).filter_map(|target| target.split_once('#'));
+        for (page, section) in sections {
+            let page = if page.is_empty() { path.clone() } else { path.parent().unwrap().join(page) };
+            if !anchors(&fs::read_to_string(&page).unwrap()).contains(section) {
+                lost.push(format!("{}: {}#{section}", path.display(), page.display()));
+            }
+        }
+    }
+    assert!(lost.is_empty(), "{lost:#?}");
+}
+
 // === Helpers ===
 
 fn root(path: &str) -> PathBuf {
@@ -164,6 +226,40 @@ fn pages() -> Vec<PathBuf> {
     let mut pages = files_in(".", "md");
     pages.extend(files_in("docs", "md"));
     pages
+}
+
+/// What a link to a section of a page may name: headings as code hosts spell them, and anchors set by hand.
+fn anchors(page: &str) -> BTreeSet<String> {
+    let headings = page.lines().filter(|line| line.starts_with('#'));
+    let spelled = headings.map(|line| {
+        let kept = |c: &char| c.is_alphanumeric() || " -_".contains(*c);
+        line.trim_start_matches('#')
+            .trim()
+            .to_lowercase()
+            .chars()
+            .filter(kept)
+            .collect::<String>()
+            .replace(' ', "-")
+    });
+    let set = page.split("<a id=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    spelled.chain(set.map(str::to_owned)).collect()
+}
+
+/// A file made of a block: what begins with a pool is given a listener and a route to it, what has no pool either is
+/// taken for the tables of one.
+fn whole(block: &str) -> String {
+    let has = |header: &str| block.lines().any(|line| line.starts_with(header));
+    let listener = "[[listener]]\naddress = \"127.0.0.1:8080\"\n";
+    let route = |pool: &str| format!("[[route]]\npool = {pool}\n");
+    if !has("[[pool]]") {
+        let backends = "[{ address = \"10.0.0.1:9000\" }, { address = \"10.0.0.2:9000\" }]";
+        let pool = format!("[[pool]]\nname = \"app\"\nbackend = {backends}\n");
+        return [listener, &route("\"app\""), &pool, block].concat();
+    }
+    let name = || block.lines().find_map(|line| line.strip_prefix("name = ")).unwrap_or_default();
+    let listener = if has("[[listener]]") { "" } else { listener };
+    let route = if has("[[route]]") { String::new() } else { route(name()) };
+    [listener, &route, block].concat()
 }
 
 /// The content of each block fenced as `toml`, with the line it begins in.

@@ -88,8 +88,11 @@ fn every_flipped_bit_of_the_text_is_noticed() {
         changed[bit / 8] ^= 1 << (bit % 8);
         // Other texts are no header values, so a client cannot send them.
         let Ok(value) = HeaderValue::from_bytes(&changed) else { continue };
+        // A flip may make a `;` of an octet, at which the value ends.
+        let is_empty = changed["homing_app=".len()] == b';';
+        let expected = if is_empty { Opened::Absent } else { Opened::Refused(Reason::Forged) };
         let headers = HeaderMap::from_iter([(header::COOKIE, value)]);
-        assert_eq!(sealer.open(&headers, NOW), Opened::Refused(Reason::Forged), "bit {bit}");
+        assert_eq!(sealer.open(&headers, NOW), expected, "bit {bit}");
     }
 }
 

@@ -16,7 +16,7 @@ import { chromium } from 'playwright-core';
 const BINARY = process.argv[2] ?? process.env.HOMING_BIN ?? '../../target/release/homing';
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const SHOTS = process.env.SCREENSHOTS;
-const PATIENCE = 20_000;
+const PATIENCE = 30_000;
 const FLAGS = [
   '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync',
@@ -145,6 +145,11 @@ class Visitor {
     await mouse.up();
   }
 
+  /** Presses a button of a backend's card. */
+  orders(backend, button) {
+    return this.page.locator(`[data-backend=${backend}] .acts button`, { hasText: button }).click();
+  }
+
   async says(text) {
     await this.page.fill('#text', text);
     await this.page.click('#say button');
@@ -242,7 +247,7 @@ async function check(browser, base) {
   disturbed = true;
   await step('a killed backend’s room comes back elsewhere, with a notice', async () => {
     const home = await white.home();
-    await white.page.click(`[data-backend=${home}] header button`);
+    await white.orders(home, 'Kill');
     await white.sees(`[data-backend=${home}]`, 'Killed');
     await everywhere([...both, guest], async (visitor) => {
       await visitor.sees('#events', `moved from ${home} to`);
@@ -255,9 +260,51 @@ async function check(browser, base) {
     await white.page.click('#lost button');
     await everywhere([...both, guest], (visitor) => visitor.hasMoves(7));
     await black.sees('#seat-near', 'Black');
-    await white.page.click(`[data-backend=${home}] header button`);
+    await white.orders(home, 'Restart');
     await white.sees(`[data-backend=${home}] .health`, 'up');
     assert.ok(homes.has(await white.home()), 'the room stays where it lives now');
+  });
+
+  await step('a drained backend keeps its room for a while, then the room moves and can be replayed', async () => {
+    const all = [...both, guest];
+    const home = await white.home();
+    await white.orders(home, 'Drain');
+    await white.sees(`[data-backend=${home}] .drain`, /Draining: \d+ sessions?, \d+ connections, \d+ s left/);
+    await black.sees('#events', `${home} is draining`);
+    assert.equal(await white.home(), home, 'the room stays for now');
+    await black.clicks('d7', 'd6');
+    await everywhere(all, (visitor) => visitor.hasMoves(8));
+    await white.shot('4-draining', { fullPage: true });
+    await everywhere(all, (visitor) => visitor.sees('#events', `moved from ${home} to`));
+    await white.sees(`[data-backend=${home}] .drain`, 'Drained');
+    await white.sees('#events', `${home} is drained`);
+    await everywhere(all, (visitor) => visitor.waitsForHome());
+    const homes = new Set(await Promise.all(all.map((visitor) => visitor.home())));
+    assert.ok(homes.size === 1 && !homes.has(home), `one other home: ${[...homes]}`);
+    await white.page.click('#lost button');
+    await everywhere(all, (visitor) => visitor.hasMoves(8));
+    await white.shot('5-drained', { fullPage: true });
+    await white.orders(home, 'Ready');
+    await white.sees('#events', `${home} is ready`);
+    await white.page.waitForSelector(`[data-backend=${home}] .drain`, { state: 'detached' });
+  });
+
+  await step('backends join and leave, and the room does not notice', async () => {
+    const home = await white.home();
+    for (const name of ['dora', 'emil', 'fred']) {
+      await white.page.click('#add');
+      await white.sees(`[data-backend=${name}] .health`, 'up');
+      await black.sees('#events', `${name} joined`);
+    }
+    assert.ok(await white.page.isDisabled('#add'), 'six are enough');
+    await white.shot('6-six', { fullPage: true });
+    for (const name of ['dora', 'emil', 'fred']) await white.orders(name, 'Remove');
+    for (const name of ['dora', 'emil', 'fred']) {
+      await white.page.waitForSelector(`[data-backend=${name}]`, { state: 'detached' });
+      await black.sees('#events', `${name} has left`);
+    }
+    assert.equal(await white.home(), home);
+    await everywhere(both, (visitor) => visitor.hasMoves(8));
   });
 
   await step('without stickiness the game splits, visibly', async () => {
@@ -266,8 +313,8 @@ async function check(browser, base) {
     await untilSplit(white, black);
     assert.notEqual(await white.home(), await black.home());
     await everywhere(both, (visitor) => visitor.sees('#why-facts', 'balanced'));
-    await white.shot('4-split', { fullPage: true });
-    await black.shot('5-split-dark');
+    await white.shot('7-split', { fullPage: true });
+    await black.shot('8-split-dark');
   });
 
   await step('stickiness brings the room together again', async () => {
@@ -280,11 +327,16 @@ async function check(browser, base) {
 
   await step('it fits a phone', async () => {
     const phone = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
+    await white.page.click('#add');
+    await white.orders('dora', 'Drain');
+    await white.orders(await white.home(), 'Drain');
     for (const colorScheme of ['light', 'dark']) {
       const visitor = await Visitor.arrive(browser, `phone, ${colorScheme}`, url, { ...phone, colorScheme });
       await visitor.sees('.backend', 'cleo');
+      await visitor.sees('.drain', 'Draining');
+      await visitor.sees('[data-backend=dora] .drain', 'Drained');
       await visitor.fits();
-      await visitor.shot(`6-phone-${colorScheme}`, { fullPage: true });
+      await visitor.shot(`9-phone-${colorScheme}`, { fullPage: true });
       await visitor.page.context().close();
     }
     await white.fits();

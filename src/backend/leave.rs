@@ -92,7 +92,7 @@ pub struct Wishes {
 }
 
 impl Wishes {
-    /// Takes the operator's word. `drain` says how long a drain may take; an unchanged wish keeps its deadline.
+    /// Takes the operator's word. `drain` says how long a drain may take, from now on.
     pub fn order(&mut self, wanted: Wanted, drain: config::Drain, now: Now) {
         let at_once = config::Drain { timeout: Duration::ZERO, spread: Duration::ZERO };
         self.wanted = wanted;

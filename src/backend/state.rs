@@ -153,6 +153,15 @@ impl State {
         self.wishes().wanted
     }
 
+    /// What is wanted of it, by whomever: `ready`, `drain` or `maint`.
+    pub fn word(&self) -> &'static str {
+        let wishes = self.wishes();
+        match wishes.wanted {
+            Wanted::Ready if wishes.leave().is_some() => Wanted::Drain.as_str(),
+            wanted => wanted.as_str(),
+        }
+    }
+
     /// Changes what is wanted of it.
     pub fn wish<R>(&self, change: impl FnOnce(&mut Wishes) -> R) -> R {
         change(&mut self.wishes())

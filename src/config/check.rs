@@ -1,6 +1,7 @@
 //! What a whole file means: reads every table, in the order in which they need each other, into a [`Config`].
 //! What one value may be is [`super::value`]'s; how problems are told is [`super::report`]'s.
 
+mod admin;
 mod cookie;
 mod health;
 mod pool;
@@ -8,7 +9,7 @@ mod route;
 mod sticky;
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -18,9 +19,7 @@ use tracing_subscriber::EnvFilter;
 use super::file::{Section, Unique};
 use super::report::{Complaint, Report};
 use super::value::{self, Outcome, choice, duration, flag, number, parsed, positive, size};
-use super::{
-    Admin, Config, Errors, Limits, Listener, Log, LogFormat, Server, address, contract, suggest, syntax,
-};
+use super::{Config, Errors, Limits, Listener, Log, LogFormat, Server, address, contract, suggest, syntax};
 
 /// More threads than this are a slip of the finger.
 const MOST_WORKERS: u64 = 1024;
@@ -48,7 +47,7 @@ fn file(top: &Section<'_>) -> Config {
     Config {
         trusted_proxies: top.list("trusted_proxies", parsed(address::network)).unwrap_or_default(),
         server: server(&top.table("server", &contract::SERVER)),
-        admin: admin(&top.table("admin", &contract::ADMIN)),
+        admin: admin::read(&top.table("admin", &contract::ADMIN)),
         log: log(&top.table("log", &contract::LOG)),
         listeners: listeners(top),
         pools: pool::all(top, &pools, &routes),
@@ -63,19 +62,6 @@ fn server(section: &Section<'_>) -> Server {
         workers: section.or("workers", cpus, value::count(MOST_WORKERS)),
         shutdown_timeout: section.or("shutdown_timeout", Duration::from_secs(20), duration),
     }
-}
-
-fn admin(section: &Section<'_>) -> Option<Admin> {
-    if !section.is_present() {
-        return None;
-    }
-    let token_file = section.read("token_file", value::text).map(PathBuf::from);
-    let address = section.need("address", parsed(address::listener))?;
-    if !address.ip().is_loopback() && !section.has("token_file") {
-        let complaint = Complaint::invalid("whoever reaches this address could change the proxy");
-        section.complain("address", complaint.help("add `token_file`, or use a loopback address"));
-    }
-    Some(Admin { address, token_file })
 }
 
 fn log(section: &Section<'_>) -> Log {

@@ -26,6 +26,18 @@ pub enum Balance {
 }
 
 impl Balance {
+    /// All of them, by the words of the file.
+    pub const WORDS: &'static [(&'static str, Self)] = &[
+        ("round_robin", Self::RoundRobin),
+        ("least_request", Self::LeastRequest),
+        ("random", Self::Random),
+        ("least_sessions", Self::LeastSessions),
+        ("first", Self::First),
+        ("rendezvous", Self::Rendezvous),
+        ("ring_hash", Self::RingHash),
+        ("maglev", Self::Maglev),
+    ];
+
     /// The largest sum of weights in a pool with `ring_hash`, whose ring has 160 points for each unit of weight.
     pub const MOST_RING_WEIGHT: u64 = 26_214;
 
@@ -73,15 +85,7 @@ pub struct Drain {
 
 impl fmt::Display for Balance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::RoundRobin => "round_robin",
-            Self::LeastRequest => "least_request",
-            Self::Random => "random",
-            Self::Rendezvous => "rendezvous",
-            Self::LeastSessions => "least_sessions",
-            Self::First => "first",
-            Self::RingHash => "ring_hash",
-            Self::Maglev => "maglev",
-        })
+        let word = Self::WORDS.iter().find(|(_, policy)| policy == self);
+        f.write_str(word.map_or("", |(word, _)| word))
     }
 }

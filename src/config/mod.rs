@@ -15,6 +15,7 @@ mod report;
 mod suggest;
 mod summary;
 mod syntax;
+mod token;
 mod units;
 mod value;
 
@@ -22,7 +23,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::str::FromStr;
 use std::time::Duration;
 
 use http::HeaderName;
@@ -34,7 +36,9 @@ pub use fleet::{Balance, Drain, Wanted};
 pub use key::{KeyError, KeySource, PathTemplate, Segment, TokenPlace};
 pub use pointer::{Pointer, PointerError};
 pub use preset::Preset;
+pub(crate) use suggest::did_you_mean;
 pub use summary::Summary;
+pub use token::Token;
 
 /// Everything one `proxy.toml` says.
 #[derive(Debug, Clone)]
@@ -71,8 +75,8 @@ pub struct Server {
 pub struct Admin {
     /// Address and port; port 0 takes a free one.
     pub address: SocketAddr,
-    /// The file with the bearer token that callers must show. Always there where the address is not loopback.
-    pub token_file: Option<PathBuf>,
+    /// What callers must show, from `token_file`. Always there where the address is not loopback.
+    pub token: Option<Token>,
 }
 
 /// `[log]`.
@@ -335,6 +339,15 @@ impl Address {
     }
 }
 
+impl FromStr for Address {
+    type Err = String;
+
+    /// Reads an address as it is written in the file; the error says what would be right.
+    fn from_str(text: &str) -> Result<Self, String> {
+        address::backend(text).map_err(report::Complaint::into_text)
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -377,4 +390,12 @@ impl Config {
     pub fn parse(source: &str, origin: &str) -> Result<Self, Errors> {
         check::config(source, origin, Path::new(""))
     }
+}
+
+/// A duration as the file has it: `"250ms"`, `"10s"`, `"1h30m"`; at most a year.
+///
+/// # Errors
+/// What is wrong with it, and what would be right.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    units::duration(text).map_err(report::Complaint::into_text)
 }

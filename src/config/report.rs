@@ -45,6 +45,12 @@ impl Complaint {
     pub(super) fn maybe_help(self, help: Option<String>) -> Self {
         Self { help, ..self }
     }
+
+    /// What is wrong and what would be right, on one line.
+    pub(super) fn into_text(self) -> String {
+        let Self { message, help, .. } = self;
+        help.map_or_else(|| message.clone(), |help| format!("{message}: {help}"))
+    }
 }
 
 /// The problems of one file so far.

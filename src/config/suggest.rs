@@ -1,7 +1,7 @@
 //! Finds what was probably meant by a word that is nearly right.
 
 /// Offers the candidate nearest to `word`, if one is near: one slip is forgiven for every three letters.
-pub(super) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub(crate) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let word = word.to_lowercase();
     let slips = (word.chars().count() / 3).max(1);
     let distances =

@@ -2,35 +2,34 @@
 //! It decides nothing, and fits 80 columns.
 
 use std::fmt::{self, Display, Formatter};
+use std::iter;
 use std::num::NonZeroUsize;
 use std::time::Duration;
-use std::{array, iter};
 
 use humantime::format_duration;
 
-use super::{Backend, Config, Cookie, Health, KeySource, Mode, Pool, Probe, Route, Secure, Sticky};
+use super::{
+    Backend, Config, Cookie, Field, Health, KeySource, Mode, OnBackendDown, Pool, Probe, Route, Secure,
+    Sticky, Wanted,
+};
+use crate::columns::{WIDTH, cut, write_labelled, write_table};
 
 /// Shows a [`Config`] as listeners, routes and pools.
 #[derive(Debug, Clone, Copy)]
 pub struct Summary<'a>(pub &'a Config);
 
-/// Columns of a line.
-const WIDTH: usize = 80;
-/// Before each line that belongs to something.
-const INDENT: usize = 4;
-/// Between columns.
-const GAP: usize = 2;
-/// Column in which the text behind a pool's labels begins.
-const LABELLED: usize = 14;
 /// Backends shown of one pool.
 const MOST_BACKENDS: usize = 20;
 
 impl Display for Summary<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Config { listeners, routes, pools, .. } = self.0;
+        let Config { listeners, admin, routes, pools, .. } = self.0;
         writeln!(f, "Listeners")?;
         for listener in listeners {
             writeln!(f, "  {}", listener.address)?;
+        }
+        if let Some(admin) = admin {
+            writeln!(f, "\nAdmin\n  {}", admin.address)?;
         }
         writeln!(f, "\nRoutes")?;
         let rows: Vec<_> = routes.iter().map(|route| route_row(route, pools)).collect();
@@ -52,10 +51,32 @@ fn route_row(route: &Route, pools: &[Pool]) -> [String; 4] {
 
 fn write_pool(f: &mut Formatter<'_>, pool: &Pool) -> fmt::Result {
     writeln!(f, "  {}", cut(&pool.name, WIDTH - 2))?;
-    write_labelled(f, "balance", &[pool.balance.to_string()])?;
+    write_labelled(f, "balance", &balance(pool))?;
     pool.sticky.as_ref().map_or(Ok(()), |sticky| write_sticky(f, sticky))?;
-    write_labelled(f, "health", &health(pool.health.as_ref()))?;
+    write_labelled(f, "health", &health(pool))?;
+    write_labelled(f, "drain", &drain(pool))?;
     write_backends(f, &pool.backends)
+}
+
+/// The policy, and what bends it.
+fn balance(pool: &Pool) -> Vec<String> {
+    let (factor, slowly) = (pool.hash_balance_factor, pool.slow_start);
+    let items = [
+        Some(pool.balance.to_string()),
+        (factor > 0).then(|| format!("at most {factor} % of a share")),
+        (!slowly.is_zero()).then(|| format!("slow start over {}", format_duration(slowly))),
+    ];
+    items.into_iter().flatten().collect()
+}
+
+/// How long a backend takes to leave.
+fn drain(pool: &Pool) -> Vec<String> {
+    let (timeout, spread) = (pool.drain.timeout, pool.drain.spread);
+    let mut items = vec![format!("within {}", format_duration(timeout))];
+    if !spread.is_zero() {
+        items.push(format!("the closes in the last {}", format_duration(spread)));
+    }
+    items
 }
 
 fn write_sticky(f: &mut Formatter<'_>, sticky: &Sticky) -> fmt::Result {
@@ -67,13 +88,24 @@ fn write_sticky(f: &mut Formatter<'_>, sticky: &Sticky) -> fmt::Result {
         Mode::Table(table) => {
             let lives = lives(table.idle_timeout, table.max_lifetime, table.capacity);
             write_labelled(f, "mode", &with("table", lives))?;
-            write_labelled(f, "learns", &names(&table.learn))
+            write_labelled(f, "learns", &learnt(&table.learn))?;
+            write_labelled(f, "if down", &[if_down(sticky.on_backend_down)])
         }
         Mode::Cookie(sealed) => {
             let lives = lives(sealed.idle_timeout, sealed.max_lifetime, sealed.capacity);
             write_labelled(f, "mode", &with("cookie", lives))?;
-            write_labelled(f, "cookie", &cookie(&sealed.cookie))
+            write_labelled(f, "cookie", &cookie(&sealed.cookie))?;
+            write_labelled(f, "if down", &[if_down(sticky.on_backend_down)])
         }
+    }
+}
+
+/// What becomes of a key whose backend is down.
+fn if_down(policy: OnBackendDown) -> String {
+    match policy {
+        OnBackendDown::Rebind => "another backend".to_owned(),
+        OnBackendDown::Wait(time) => format!("wait up to {}, then another backend", format_duration(time)),
+        OnBackendDown::Reject => "503 until it is back".to_owned(),
     }
 }
 
@@ -116,78 +148,72 @@ fn cookie(cookie: &Cookie) -> Vec<String> {
 }
 
 fn write_backends(f: &mut Formatter<'_>, backends: &[Backend]) -> fmt::Result {
-    let row =
-        |backend: &Backend| [backend.name.clone(), backend.address.to_string(), backend.weight.to_string()];
+    let free = backends.iter().all(|backend| bounds(backend).is_empty());
+    let (heading, widest) = if free { ("", 33) } else { ("bounds", 22) };
+    let row = |backend: &Backend| {
+        [
+            backend.name.clone(),
+            backend.address.to_string(),
+            backend.weight.to_string(),
+            bounds(backend).join(", "),
+        ]
+    };
     let rows: Vec<_> = backends.iter().take(MOST_BACKENDS).map(row).collect();
-    write_table(f, ["backend", "address", "weight"], [33, 33, WIDTH], &rows)?;
+    write_table(f, ["backend", "address", "weight", heading], [widest, widest, WIDTH, WIDTH], &rows)?;
     match backends.len().saturating_sub(MOST_BACKENDS) {
         0 => Ok(()),
         more => writeln!(f, "    … and {more} more"),
     }
 }
 
+/// What keeps a backend from taking all work that comes.
+fn bounds(backend: &Backend) -> Vec<String> {
+    let Backend { state, max_connections, max_sessions, .. } = backend;
+    let items = [
+        (*state != Wanted::Ready).then(|| state.as_str().to_owned()),
+        (*max_connections > 0).then(|| format!("{max_connections} connections")),
+        (*max_sessions > 0).then(|| format!("{max_sessions} sessions")),
+    ];
+    items.into_iter().flatten().collect()
+}
+
 fn names(sources: &[KeySource]) -> Vec<String> {
     sources.iter().map(ToString::to_string).collect()
 }
 
-fn health(health: Option<&Health>) -> Vec<String> {
-    let Some(health) = health else { return vec!["by failed connects only".to_owned()] };
+fn learnt(sources: &[KeySource]) -> Vec<String> {
+    if sources.is_empty() { vec!["nothing".to_owned()] } else { names(sources) }
+}
+
+fn health(pool: &Pool) -> Vec<String> {
+    let checks = pool.health.as_ref().map_or_else(|| vec!["by failed connects only".to_owned()], checks);
+    let panic = pool.panic_threshold;
+    let panic = (panic > 0).then(|| format!("nothing moves while more than {panic} % fail"));
+    checks.into_iter().chain(panic).collect()
+}
+
+fn checks(health: &Health) -> Vec<String> {
     let probe = match &health.probe {
         Probe::Tcp => "TCP connect".to_owned(),
         Probe::Http { path, .. } => format!("GET {path}"),
     };
-    vec![
-        format!("{probe} every {}", format_duration(health.interval)),
-        format!("within {}", format_duration(health.timeout)),
-        format!("up after {}", health.rise),
-        format!("down after {}", health.fall),
-    ]
+    let said = |what: &str, field: &Option<Field>| Some(format!("{what} in {}", field.as_ref()?));
+    let items = [
+        Some(format!("{probe} every {}", format_duration(health.interval))),
+        Some(format!("within {}", format_duration(health.timeout))),
+        Some(format!("up after {}", health.rise)),
+        Some(format!("down after {}", health.fall)),
+        said("instance", &health.instance),
+        said("draining", &health.drain),
+    ];
+    items.into_iter().flatten().collect()
 }
 
-/// Writes `items` behind `label`, over as many lines as they need.
-fn write_labelled(f: &mut Formatter<'_>, label: &str, items: &[String]) -> fmt::Result {
-    let mut line = format!("    {label:<0$}", LABELLED - 4);
-    for (index, item) in items.iter().enumerate() {
-        let item = cut(item, WIDTH - LABELLED - 1);
-        let comma = if index + 1 < items.len() { "," } else { "" };
-        if chars(&line) + 1 + chars(&item) + comma.len() > WIDTH {
-            writeln!(f, "{}", line.trim_end())?;
-            line = " ".repeat(LABELLED);
+impl Display for Field {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header(name) => write!(f, "{name}"),
+            Self::Json(pointer) => write!(f, "{pointer}"),
         }
-        let space = if chars(&line) == LABELLED { "" } else { " " };
-        line.extend([space, &item, comma]);
     }
-    writeln!(f, "{}", line.trim_end())
-}
-
-/// Writes rows under headings, in columns as wide as they need to be, and at most as wide as `most` and the line allow.
-fn write_table<const N: usize>(
-    f: &mut Formatter<'_>,
-    headings: [&str; N],
-    most: [usize; N],
-    rows: &[[String; N]],
-) -> fmt::Result {
-    let widest = |column: usize| rows.iter().map(|row| chars(&row[column])).max().unwrap_or(0);
-    let mut left = WIDTH - INDENT;
-    let widths: [usize; N] = array::from_fn(|n| {
-        let width = widest(n).max(headings[n].len()).min(most[n]).min(left);
-        left = left.saturating_sub(width + GAP);
-        width
-    });
-    for row in iter::once(&headings.map(str::to_owned)).chain(rows) {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{:<width$}", cut(cell, width)));
-        writeln!(f, "    {}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
-    }
-    Ok(())
-}
-
-fn chars(text: &str) -> usize {
-    text.chars().count()
-}
-
-fn cut(text: &str, most: usize) -> String {
-    if chars(text) <= most {
-        return text.to_owned();
-    }
-    text.chars().take(most - 1).chain(['…']).collect()
 }

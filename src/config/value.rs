@@ -1,8 +1,11 @@
 //! From one TOML value to one typed setting: what type it has and which values it may take.
 //! Text with a grammar of its own is read by [`super::units`], [`super::address`] and [`super::key`].
 
+use std::fs::File;
+use std::io::Read;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::time::Duration;
 
 use toml::de::DeValue;
@@ -132,6 +135,15 @@ pub(super) fn learnt(value: &DeValue<'_>) -> Outcome<KeySource> {
     }
     let complaint = Complaint::invalid(format!("\"{source}\" is not in a response, and cannot be learned"));
     Err(complaint.help("only cookie:, header: and body: sources can"))
+}
+
+/// The octets of a file that a setting names, and one more than `most` if there are more: whoever names `/dev/zero`
+/// shall hear of it.
+pub(super) fn octets_of(path: &Path, most: u64) -> Outcome<Vec<u8>> {
+    let mut octets = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut octets));
+    let cannot = |error| Complaint::invalid(format!("{:?} cannot be read: {error}", path.to_string_lossy()));
+    read.map(|_| octets).map_err(cannot)
 }
 
 /// A complaint about a value's type.

@@ -2,13 +2,15 @@
 //! reaches the proxy it describes through [`Control`].
 //!
 //! `GET /` the page · `GET /demo/state` · `GET /demo/feed` the same as a WebSocket, pushed as it changes ·
-//! `GET /demo/explain?path=/game/berlin` · `POST /demo/backends/{name}/kill` and `…/restart` ·
+//! `GET /demo/explain?path=/game/berlin` · `POST /demo/backends` adds one ·
+//! `POST /demo/backends/{name}/kill`, `…/restart`, `…/drain`, `…/ready`, `…/remove` ·
 //! `POST /demo/stickiness` `{"on": false}`. What changes something needs `Content-Type: application/json`.
+//! Backends are drained as an operator would do it, through the proxy's admin listener.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::header::{CONTENT_TYPE, HOST, LOCATION, ORIGIN};
@@ -18,18 +20,24 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc, watch};
 
-use super::events::{Chronicle, Event, Look};
-use super::fleet::{BackendInfo, Fleet, FleetError};
+use super::events::{Chronicle, Drain, Event, Look};
+use super::fleet::{BackendInfo, Fleet, FleetError, Stay};
 use super::http::{Answer, body, content, json, problem, serve};
-use super::page;
 use super::settings::{Settings, Stickiness};
 use super::socket::{self, Line, Socket, line};
-use super::thread::ServerThread;
-use crate::config::Config;
-use crate::server::Control;
+use super::{Options, operator, page};
+use crate::config::{Config, Wanted};
+use crate::explain::Asked;
+use crate::server::{Control, ServerThread};
 
 /// How often the console looks at the fleet.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// Who may join, in this order; with the first three they are as many as the page has colours.
+const NEWCOMERS: [&str; 3] = ["dora", "emil", "fred"];
+
+/// The pools that the fleet's backends are in.
+const POOLS: [&str; 2] = ["app", "api"];
 
 /// What the console is made of.
 pub(super) struct Console {
@@ -37,7 +45,10 @@ pub(super) struct Console {
     pub(super) control: Control,
     /// The proxy's address, to which people are sent who open the console directly.
     pub(super) proxy: SocketAddr,
+    pub(super) admin: SocketAddr,
     pub(super) own: SocketAddr,
+    pub(super) options: Options,
+    /// Held while a configuration is made and put in force, so that two changes at a time end with what is shown.
     pub(super) stickiness: Mutex<Stickiness>,
 }
 
@@ -51,6 +62,9 @@ struct Desk {
 #[derive(Serialize)]
 struct State<'a> {
     sticky: bool,
+    admin: SocketAddr,
+    /// Whether one more backend may join.
+    room: bool,
     backends: &'a [BackendInfo],
     /// The proxy's own status, as its admin API gives it.
     proxy: &'a Value,
@@ -78,20 +92,48 @@ impl Console {
         })
     }
 
-    fn stickiness(&self) -> Stickiness {
-        *self.stickiness.lock().unwrap_or_else(PoisonError::into_inner)
+    fn stickiness(&self) -> MutexGuard<'_, Stickiness> {
+        self.stickiness.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn switch(&self, to: Stickiness) -> Result<(), String> {
-        let backends: Vec<_> =
-            self.fleet.backends().into_iter().map(|backend| (backend.name, backend.address)).collect();
-        let settings = Settings { listen: self.proxy, backends: &backends, console: self.own };
-        let config = Config::parse(&settings.toml(to), "demo").map_err(|errors| errors.to_string())?;
-        // Held over the swap, so that two switches at a time end with what is shown.
-        let mut now = self.stickiness.lock().unwrap_or_else(PoisonError::into_inner);
-        self.control.apply(&config).map_err(|error| error.to_string())?;
+        let mut now = self.stickiness();
+        self.put_in_force(to)?;
         *now = to;
         Ok(())
+    }
+
+    /// Starts one more backend and lets the proxy know of it.
+    fn add(&self) -> Result<(), String> {
+        let now = self.stickiness();
+        let name = self.newcomer().ok_or("six backends are enough")?;
+        self.fleet.add(name).map_err(|error| error.to_string())?;
+        self.put_in_force(*now).inspect_err(|_| self.fleet.forget(name))
+    }
+
+    /// Takes an added backend out of the configuration: the proxy drains it, and then it goes.
+    fn remove(&self, name: &str) -> Result<(), FleetError> {
+        let now = self.stickiness();
+        self.fleet.retire(name)?;
+        if let Err(error) = self.put_in_force(*now) {
+            // It is tried again with the next change.
+            tracing::warn!(%error, name, "a backend of the demo stays for now");
+        }
+        Ok(())
+    }
+
+    fn newcomer(&self) -> Option<&'static str> {
+        NEWCOMERS.into_iter().find(|name| self.fleet.address(name).is_none())
+    }
+
+    fn put_in_force(&self, stickiness: Stickiness) -> Result<(), String> {
+        let backends = self.fleet.staying();
+        let admin = self.options.admin;
+        let settings =
+            Settings { listen: self.options.listen, admin, backends: &backends, console: self.own };
+        let config =
+            Config::parse(&settings.toml(stickiness), "demo").map_err(|errors| errors.to_string())?;
+        self.control.apply(&config).map_err(|error| error.to_string())
     }
 }
 
@@ -100,12 +142,15 @@ impl Desk {
     async fn watch(&self) {
         let mut chronicle = Chronicle::default();
         loop {
-            let sticky = self.console.stickiness() == Stickiness::On;
-            let backends = self.console.fleet.backends();
-            let proxy = serde_json::to_value(self.console.control.status()).unwrap_or_default();
-            let look = Look { sticky, backends: backends.clone(), health: health(&proxy) };
-            chronicle.look(look, unix_millis());
-            let state = State { sticky, backends: &backends, proxy: &proxy, events: chronicle.events() };
+            let Console { fleet, control, admin, .. } = &self.console;
+            let sticky = *self.console.stickiness() == Stickiness::On;
+            let proxy = serde_json::to_value(control.status()).unwrap_or_default();
+            forget_who_left(fleet, &proxy);
+            let backends = fleet.backends();
+            let (health, drains) = (health(&proxy), drains(&proxy));
+            chronicle.look(Look { sticky, backends: backends.clone(), health, drains }, unix_millis());
+            let (room, events) = (self.console.newcomer().is_some(), chronicle.events());
+            let state = State { sticky, admin: *admin, room, backends: &backends, proxy: &proxy, events };
             publish(&self.state, line(&state));
             let _ = tokio::time::timeout(LOOK, self.changed.notified()).await;
         }
@@ -130,7 +175,8 @@ impl Desk {
                 problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send Content-Type: application/json")
             }
             (&Method::POST, "/demo/stickiness") => self.switch(request).await,
-            (&Method::POST, _) => self.order(&path),
+            (&Method::POST, "/demo/backends") => self.add(),
+            (&Method::POST, _) => self.order(&path).await,
             _ => nothing_here(),
         }
     }
@@ -157,8 +203,9 @@ impl Desk {
         let Some(uri) = uri else {
             return problem(StatusCode::BAD_REQUEST, "say which path: /demo/explain?path=/game/berlin");
         };
-        let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        json(StatusCode::OK, &self.console.control.explain(&uri, request.headers(), client))
+        let client_ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let asked = Asked { method: &Method::GET, uri: &uri, headers: request.headers(), client_ip };
+        json(StatusCode::OK, &self.console.control.explain(&asked))
     }
 
     async fn feed(&self, socket: Socket) {
@@ -195,12 +242,24 @@ impl Desk {
         }
     }
 
+    fn add(&self) -> Answer {
+        let added = self.console.add();
+        self.changed.notify_one();
+        match added {
+            Ok(()) => json(StatusCode::OK, &json!({})),
+            Err(message) => problem(StatusCode::CONFLICT, &message),
+        }
+    }
+
     /// `/demo/backends/{name}/{order}`.
-    fn order(&self, path: &str) -> Answer {
+    async fn order(&self, path: &str) -> Answer {
         let asked = path.strip_prefix("/demo/backends/").and_then(|rest| rest.split_once('/'));
         let done = match asked {
             Some((name, "kill")) => self.console.fleet.kill(name).map(drop),
             Some((name, "restart")) => self.console.fleet.restart(name),
+            Some((name, "remove")) => self.console.remove(name),
+            Some((name, "drain")) => return self.want(name, Wanted::Drain).await,
+            Some((name, "ready")) => return self.want(name, Wanted::Ready).await,
             _ => return nothing_here(),
         };
         self.changed.notify_one();
@@ -209,6 +268,20 @@ impl Desk {
             Err(error @ FleetError::Unknown(_)) => problem(StatusCode::NOT_FOUND, &error.to_string()),
             Err(error) => problem(StatusCode::CONFLICT, &error.to_string()),
         }
+    }
+
+    /// Tells the proxy what a backend shall be, in each of its pools.
+    async fn want(&self, name: &str, wanted: Wanted) -> Answer {
+        if self.console.fleet.address(name).is_none() {
+            return problem(StatusCode::NOT_FOUND, &FleetError::Unknown(name.to_owned()).to_string());
+        }
+        for pool in POOLS {
+            if let Err(message) = operator::set_state(self.console.admin, (pool, name), wanted).await {
+                return problem(StatusCode::BAD_GATEWAY, &message);
+            }
+        }
+        self.changed.notify_one();
+        json(StatusCode::OK, &json!({}))
     }
 }
 
@@ -222,12 +295,40 @@ fn publish(state: &watch::Sender<Line>, now: Line) {
 
 /// Each backend's health in the pool of the stateful paths.
 fn health(proxy: &Value) -> HashMap<String, String> {
+    let pairs =
+        stateful(proxy).filter_map(|(name, backend)| Some((name, backend["health"].as_str()?.to_owned())));
+    pairs.collect()
+}
+
+/// Those that are being drained there.
+fn drains(proxy: &Value) -> HashMap<String, Drain> {
+    let drain = |(name, backend): (String, &Value)| {
+        let drain = backend["drain"].as_object()?;
+        let seconds = drain["seconds_left"].as_f64()?.ceil();
+        Some((name, Drain { done: drain["done"].as_bool()?, seconds }))
+    };
+    stateful(proxy).filter_map(drain).collect()
+}
+
+/// The backends in the pool of the stateful paths.
+fn stateful(proxy: &Value) -> impl Iterator<Item = (String, &Value)> {
     let pools = proxy["pools"].as_array().into_iter().flatten();
     let backends = pools.filter(|pool| pool["name"] == "app").filter_map(|pool| pool["backends"].as_array());
-    let pairs = backends.flatten().filter_map(|backend| {
-        Some((backend["name"].as_str()?.to_owned(), backend["health"].as_str()?.to_owned()))
-    });
-    pairs.collect()
+    backends.flatten().filter_map(|backend| Some((backend["name"].as_str()?.to_owned(), backend)))
+}
+
+/// Ends removed backends of which the proxy knows nothing any more.
+fn forget_who_left(fleet: &Fleet, proxy: &Value) {
+    let pools = || proxy["pools"].as_array().into_iter().flatten();
+    let known = |name: &str| {
+        let mut backends = pools().filter_map(|pool| pool["backends"].as_array()).flatten();
+        backends.any(|backend| backend["name"] == name)
+    };
+    for backend in fleet.backends() {
+        if backend.stay == Stay::Leaving && !known(&backend.name) {
+            fleet.forget(&backend.name);
+        }
+    }
 }
 
 /// Whether a browser sends this from the demo's own page. A page of another origin is told by `Origin`; one that

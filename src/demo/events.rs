@@ -13,11 +13,23 @@ const KEPT: usize = 40;
 const MAX_ROOMS: usize = 10_000;
 
 /// One look at the fleet.
+#[derive(Default)]
 pub(super) struct Look {
     pub(super) sticky: bool,
     pub(super) backends: Vec<BackendInfo>,
     /// The proxy's opinion of each backend: `up`, `down`, …
     pub(super) health: HashMap<String, String>,
+    /// Backends that are being drained.
+    pub(super) drains: HashMap<String, Drain>,
+}
+
+/// How far a backend is drained.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Drain {
+    /// Nothing is left of it.
+    pub(super) done: bool,
+    /// Until the last session ends.
+    pub(super) seconds: f64,
 }
 
 /// What happened so far.
@@ -54,6 +66,11 @@ enum Kind {
     Split,
     Whole,
     Sticky,
+    Joined,
+    Draining,
+    Drained,
+    Ready,
+    Left,
 }
 
 impl Chronicle {
@@ -64,9 +81,12 @@ impl Chronicle {
             found.extend(switch(last, &look));
             for now in &look.backends {
                 let before = last.backends.iter().find(|before| before.name == now.name);
-                found.extend(before.and_then(|before| life(before, now)));
+                found.extend(before.map_or_else(|| Some(joined(now)), |before| life(before, now)));
                 found.extend(health(now, last.health.get(&now.name), look.health.get(&now.name)));
+                found.extend(drain(now, last.drains.get(&now.name), look.drains.get(&now.name)));
             }
+            let gone = last.backends.iter().filter(|before| look.find(&before.name).is_none());
+            found.extend(gone.map(left));
         }
         found.extend(self.movements(&look));
         for (kind, text, room, backend) in found {
@@ -125,10 +145,13 @@ impl Look {
     }
 
     fn why_left(&self, from: &str, starts: u32) -> String {
-        let alive = self.find(from).is_some_and(|backend| backend.running && backend.starts == starts);
+        let Some(backend) = self.find(from) else { return format!("{from} left the fleet") };
+        let alive = backend.running && backend.starts == starts;
+        let drained = self.drains.contains_key(from);
         let down = self.health.get(from).is_some_and(|health| health == "down");
         match (alive, down, self.sticky) {
             (false, ..) => format!("{from} was killed"),
+            _ if drained => format!("{from} was drained"),
             (_, true, _) => format!("{from} is down"),
             (.., false) => "stickiness is off".to_owned(),
             (.., true) => "it was placed anew when stickiness came back".to_owned(),
@@ -155,6 +178,36 @@ fn life(before: &BackendInfo, now: &BackendInfo) -> Option<Found> {
         (Kind::Started, format!("{name} was restarted. {} gone.", possessions(before)))
     } else {
         return None;
+    };
+    Some((kind, text, None, Some(name.clone())))
+}
+
+fn joined(backend: &BackendInfo) -> Found {
+    let name = &backend.name;
+    let text = format!("{name} joined the fleet. Rooms stay where they are; of new ones it gets its share.");
+    (Kind::Joined, text, None, Some(name.clone()))
+}
+
+fn left(backend: &BackendInfo) -> Found {
+    let name = &backend.name;
+    (Kind::Left, format!("{name} has left the fleet. Nobody was there any more."), None, Some(name.clone()))
+}
+
+fn drain(backend: &BackendInfo, before: Option<&Drain>, now: Option<&Drain>) -> Option<Found> {
+    let name = &backend.name;
+    let (kind, text) = match (before, now) {
+        (None, Some(Drain { done: true, .. })) => {
+            (Kind::Drained, format!("{name} takes nothing new. It held nothing, so it is drained already."))
+        }
+        (None, Some(Drain { seconds, .. })) => {
+            let text = "takes nothing new, and keeps what it has";
+            (Kind::Draining, format!("{name} is draining: it {text} for at most {seconds} s."))
+        }
+        (Some(Drain { done: false, .. }), Some(Drain { done: true, .. })) => {
+            (Kind::Drained, format!("{name} is drained: no session is left there, and it can be stopped."))
+        }
+        (Some(_), None) => (Kind::Ready, format!("{name} is ready: it takes new rooms and logins again.")),
+        _ => return None,
     };
     Some((kind, text, None, Some(name.clone())))
 }
@@ -212,6 +265,7 @@ fn homes(backends: &[BackendInfo]) -> BTreeMap<String, BTreeSet<String>> {
 mod tests {
     use super::*;
     use crate::demo::backend::{RoomInfo, RoomKind};
+    use crate::demo::fleet::Stay;
 
     fn backend(name: &str, starts: u32, members: usize) -> BackendInfo {
         let room = RoomInfo { room: "berlin".into(), kind: RoomKind::Game, members, plies: 0 };
@@ -220,6 +274,7 @@ mod tests {
             address: ([127, 0, 0, 1], 9001).into(),
             running: starts > 0,
             starts,
+            stay: Stay::Always,
             logins: 0,
             rooms: vec![room],
         }
@@ -232,7 +287,7 @@ mod tests {
         for (n, [bob, cleo]) in looks.iter().enumerate() {
             let starts = if n == last { starts } else { 1 };
             let backends = vec![backend("bob", starts, *bob), backend("cleo", 1, *cleo)];
-            chronicle.look(Look { sticky, backends, health: HashMap::new() }, 0);
+            chronicle.look(Look { sticky, backends, ..Look::default() }, 0);
         }
         chronicle.events().iter().map(|event| event.text.clone()).collect()
     }
@@ -268,6 +323,46 @@ mod tests {
                 "Room “berlin” is whole again, on bob."
             ]
         );
+    }
+
+    /// What is told when ada's drain goes through these looks, done or not, with so many people there and the rest on bob.
+    fn told_of_drain(looks: &[(Option<bool>, usize)]) -> Vec<String> {
+        let mut chronicle = Chronicle::default();
+        for &(done, members) in looks {
+            let drains = done.map(|done| ("ada".to_owned(), Drain { done, seconds: 20.0 })).into_iter();
+            let backends = vec![backend("ada", 1, members), backend("bob", 1, 2 - members)];
+            chronicle.look(Look { sticky: true, backends, drains: drains.collect(), ..Look::default() }, 0);
+        }
+        chronicle.events().iter().map(|event| event.text.clone()).collect()
+    }
+
+    #[test]
+    fn a_drain_is_told_from_its_begin_to_its_end() {
+        let looks =
+            [(None, 2), (Some(false), 2), (Some(false), 2), (Some(false), 0), (Some(true), 0), (None, 0)];
+        let expected = [
+            "ada is draining: it takes nothing new, and keeps what it has for at most 20 s.",
+            "Room “berlin” moved from ada to bob: ada was drained.",
+            "ada is drained: no session is left there, and it can be stopped.",
+            "ada is ready: it takes new rooms and logins again.",
+        ];
+        assert_eq!(told_of_drain(&looks), expected);
+        assert_eq!(
+            told_of_drain(&[(None, 0), (Some(true), 0)]),
+            ["ada takes nothing new. It held nothing, so it is drained already."]
+        );
+    }
+
+    #[test]
+    fn who_joins_and_leaves_is_told() {
+        let mut chronicle = Chronicle::default();
+        for names in [&["ada"][..], &["ada", "dora"], &["ada"]] {
+            let backends = names.iter().map(|name| backend(name, 1, 0)).collect();
+            chronicle.look(Look { sticky: true, backends, ..Look::default() }, 0);
+        }
+        let texts: Vec<_> = chronicle.events().iter().map(|event| event.text.as_str()).collect();
+        assert!(texts[0].starts_with("dora joined") && texts[1].starts_with("dora has left"), "{texts:?}");
+        assert_eq!(texts.len(), 2, "{texts:?}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::backend::{Backend, RoomInfo};
 use super::http;
-use super::thread::ServerThread;
+use crate::server::ServerThread;
 
 /// Backends by name, running or killed.
 pub struct Fleet {
@@ -22,6 +22,19 @@ struct Member {
     life: Option<Life>,
     /// How often it was started.
     starts: u32,
+    stay: Stay,
+}
+
+/// Whether a backend may leave the fleet, and does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stay {
+    /// One of the first, which stay.
+    Always,
+    /// Added later.
+    Added,
+    /// On its way out.
+    Leaving,
 }
 
 /// A backend from its start to its end.
@@ -42,6 +55,8 @@ pub struct BackendInfo {
     pub running: bool,
     /// How often it was started.
     pub starts: u32,
+    /// Whether it may leave the fleet, and does.
+    pub stay: Stay,
     /// Sessions opened by `POST /login`.
     pub logins: usize,
     /// Its rooms, games first.
@@ -57,6 +72,9 @@ pub enum FleetError {
     /// A backend of this name is there already.
     #[error("there is a backend {0:?} already")]
     Taken(String),
+    /// The backend is one of the first.
+    #[error("{0} was here from the start, and stays")]
+    Stays(String),
     /// The backend's address or thread could not be had.
     #[error("cannot start {name} on {address}: {source}")]
     Start {
@@ -79,7 +97,7 @@ impl Fleet {
         let fleet = Self { members: Mutex::default() };
         let mut port = first_port;
         for name in names {
-            fleet.launch(name, port)?;
+            fleet.launch(name, port, Stay::Always)?;
             port = if port == 0 { 0 } else { port.saturating_add(1) };
         }
         Ok(fleet)
@@ -90,7 +108,30 @@ impl Fleet {
     /// # Errors
     /// The name is there already, or no socket or thread is to be had.
     pub fn add(&self, name: &str) -> Result<SocketAddr, FleetError> {
-        self.launch(name, 0)
+        self.launch(name, 0, Stay::Added)
+    }
+
+    /// Notes that an added backend is on its way out. It runs until it is forgotten.
+    ///
+    /// # Errors
+    /// There is no such backend, or it was not added.
+    pub fn retire(&self, name: &str) -> Result<(), FleetError> {
+        let mut members = self.members();
+        let member = find(&mut members, name)?;
+        if member.stay == Stay::Always {
+            return Err(FleetError::Stays(name.to_owned()));
+        }
+        member.stay = Stay::Leaving;
+        Ok(())
+    }
+
+    /// Ends a backend and takes it out of the fleet. What is not there need not be.
+    pub fn forget(&self, name: &str) {
+        let mut members = self.members();
+        let gone = members.iter().position(|member| member.name == name).map(|at| members.remove(at));
+        // Dropped, and so joined, without the lock.
+        drop(members);
+        drop(gone);
     }
 
     /// Ends a backend at once: its sockets are closed, its memory is gone. `false` when it was not running.
@@ -128,6 +169,13 @@ impl Fleet {
         self.members().iter().map(Member::info).collect()
     }
 
+    /// Names and addresses of those that are not on their way out.
+    pub(super) fn staying(&self) -> Vec<(String, SocketAddr)> {
+        let members = self.members();
+        let staying = members.iter().filter(|member| member.stay != Stay::Leaving);
+        staying.map(|member| (member.name.clone(), member.address)).collect()
+    }
+
     /// All rooms of the backends that run, each with its backend's name.
     pub fn rooms(&self) -> Vec<(String, RoomInfo)> {
         let backends = self.backends().into_iter();
@@ -136,7 +184,7 @@ impl Fleet {
             .collect()
     }
 
-    fn launch(&self, name: &str, port: u16) -> Result<SocketAddr, FleetError> {
+    fn launch(&self, name: &str, port: u16, stay: Stay) -> Result<SocketAddr, FleetError> {
         let mut members = self.members();
         if members.iter().any(|member| member.name == name) {
             return Err(FleetError::Taken(name.to_owned()));
@@ -146,7 +194,7 @@ impl Fleet {
         let listener = bind_or_any(wanted).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let life = Some(Life::begin(name, listener).map_err(failed)?);
-        members.push(Member { name: name.to_owned(), address, life, starts: 1 });
+        members.push(Member { name: name.to_owned(), address, life, starts: 1, stay });
         Ok(address)
     }
 
@@ -163,6 +211,7 @@ impl Member {
             address: self.address,
             running: backend.is_some(),
             starts: self.starts,
+            stay: self.stay,
             logins: backend.map_or(0, |backend| backend.logins()),
             rooms: backend.map_or_else(Vec::new, |backend| backend.rooms()),
         }

@@ -6,10 +6,10 @@ mod console;
 mod events;
 mod fleet;
 mod http;
+mod operator;
 mod page;
 mod settings;
 mod socket;
-mod thread;
 mod welcome;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,12 +17,12 @@ use std::sync::{Arc, Mutex};
 
 use self::console::Console;
 use self::settings::{Settings, Stickiness};
-use self::thread::ServerThread;
-use crate::config::Config;
-use crate::server::{Server, StartError, Stop};
+use crate::admin::Admin;
+use crate::config::{self, Config};
+use crate::server::{Control, Server, ServerThread, StartError, Stop};
 
 pub use self::backend::{RoomInfo, RoomKind};
-pub use self::fleet::{BackendInfo, Fleet, FleetError};
+pub use self::fleet::{BackendInfo, Fleet, FleetError, Stay};
 pub use self::welcome::Style;
 
 /// The backends' names, as the page shows them.
@@ -35,6 +35,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// The console. Taken: a free port.
     pub console: SocketAddr,
+    /// The proxy's admin listener. Taken: a free port.
+    pub admin: SocketAddr,
     /// The first backend, on 127.0.0.1; the others on the ports behind it. Taken: a free port. 0: free ports.
     pub first_backend_port: u16,
 }
@@ -43,6 +45,7 @@ pub struct Options {
 pub struct Demo {
     // Dropped in this order: the proxy before what it proxies to.
     server: Option<Server>,
+    admin: Admin,
     _console: ServerThread,
     console_address: SocketAddr,
     fleet: Arc<Fleet>,
@@ -74,6 +77,7 @@ impl Default for Options {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             console: SocketAddr::from((Ipv4Addr::LOCALHOST, 9000)),
+            admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 9902)),
             first_backend_port: 9001,
         }
     }
@@ -83,11 +87,11 @@ impl Options {
     /// Free ports everywhere, for tests.
     pub fn any_port() -> Self {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Self { listen: any, console: any, first_backend_port: 0 }
+        Self { listen: any, console: any, admin: any, first_backend_port: 0 }
     }
 }
 
-/// Starts the fleet, the console and the proxy, and returns at once.
+/// Starts the fleet, the console, the proxy and its admin listener, and returns at once.
 ///
 /// # Errors
 /// An address or a thread is not to be had.
@@ -97,24 +101,34 @@ pub fn start(options: Options) -> Result<Demo, Error> {
     let listener = fleet::bind_or_any(options.console).map_err(failed)?;
     let console_address = listener.local_addr().map_err(failed)?;
 
-    let backends: Vec<_> =
-        fleet.backends().into_iter().map(|backend| (backend.name, backend.address)).collect();
-    let settings = Settings { listen: options.listen, backends: &backends, console: console_address };
+    let backends = fleet.staying();
+    let (listen, admin) = (options.listen, options.admin);
+    let settings = Settings { listen, admin, backends: &backends, console: console_address };
     let config = Config::parse(&settings.toml(Stickiness::On), "demo");
     let config = config.map_err(|errors| Error::Settings(errors.to_string()))?;
     let server = Server::start(&config).map_err(Error::from)?;
+    let admin = start_admin(admin, &server.control()).map_err(Error::Proxy)?;
 
-    let proxy = server.addresses().first().copied().unwrap_or(options.listen);
-    let stickiness = Mutex::new(Stickiness::On);
     let console = Console {
         fleet: Arc::clone(&fleet),
         control: server.control(),
-        proxy,
+        proxy: server.addresses().first().copied().unwrap_or(listen),
+        admin: admin.address(),
         own: console_address,
-        stickiness,
+        options,
+        stickiness: Mutex::new(Stickiness::On),
     };
     let console = console.start(listener).map_err(failed)?;
-    Ok(Demo { server: Some(server), _console: console, console_address, fleet, options })
+    Ok(Demo { server: Some(server), admin, _console: console, console_address, fleet, options })
+}
+
+/// Starts the admin listener, on a free port if `address` is taken.
+fn start_admin(address: SocketAddr, control: &Control) -> Result<Admin, StartError> {
+    let on = |address| Admin::start(&config::Admin { address, token: None }, control.clone());
+    match on(address) {
+        Err(error) if error.address_in_use().is_some() => on(SocketAddr::new(address.ip(), 0)),
+        started => started,
+    }
 }
 
 impl Demo {
@@ -131,6 +145,11 @@ impl Demo {
     /// The backends, to be killed and restarted.
     pub fn fleet(&self) -> &Fleet {
         &self.fleet
+    }
+
+    /// Where the proxy's admin API is.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin.address()
     }
 
     /// What to print on start: the addresses and what to try.

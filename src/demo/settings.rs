@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 /// What the file names.
 pub(super) struct Settings<'a> {
     pub(super) listen: SocketAddr,
+    pub(super) admin: SocketAddr,
     pub(super) backends: &'a [(String, SocketAddr)],
     pub(super) console: SocketAddr,
 }
@@ -43,6 +44,13 @@ key = ["path:/game/{room}", "path:/chat/{room}", "path:/cache/{key}", "cookie:se
 mode = "table"
 "#;
 
+/// Short enough to watch.
+const DRAIN: &str = r#"
+[pool.drain]
+timeout = "20s"
+spread = "5s"
+"#;
+
 const HEALTH: &str = r#"
 [pool.health]
 path = "/healthz"
@@ -54,6 +62,7 @@ impl Settings<'_> {
     pub(super) fn toml(&self, stickiness: Stickiness) -> String {
         let mut text = HEAD.to_owned();
         // Writing to a string cannot fail.
+        let _ = write!(text, "\n[admin]\naddress = \"{}\"\n", self.admin);
         let _ = write!(text, "\n[[listener]]\naddress = \"{}\"\n{ROUTES}", self.listen);
         for path in APP_PATHS {
             let _ = write!(text, "[[route]]\npath = \"{path}\"\npool = \"app\"\n");
@@ -77,7 +86,7 @@ impl Settings<'_> {
         for (backend, address) in self.backends {
             let _ = write!(text, "[[pool.backend]]\nname = \"{backend}\"\naddress = \"{address}\"\n");
         }
-        text + sticky + HEALTH
+        text + sticky + DRAIN + HEALTH
     }
 }
 
@@ -89,7 +98,7 @@ mod tests {
     fn config(stickiness: Stickiness) -> Config {
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let backends = [("ada".to_owned(), at(9001)), ("bob".to_owned(), at(9002))];
-        let settings = Settings { listen: at(8080), backends: &backends, console: at(9000) };
+        let settings = Settings { listen: at(8080), admin: at(9902), backends: &backends, console: at(9000) };
         Config::parse(&settings.toml(stickiness), "demo").unwrap()
     }
 

@@ -38,20 +38,29 @@ pub(super) fn text(demo: &Demo, style: Style) -> String {
         demo.console_address,
         style.paint(FAINT, "the page, behind the proxy too")
     );
+    let _ = writeln!(
+        text,
+        "  {} {}   {}",
+        style.paint(BOLD, "○ admin   "),
+        demo.admin_address(),
+        style.paint(FAINT, "the proxy's API for operators")
+    );
     text += &moved(demo, style);
-    text += &things_to_try(proxy, style);
+    text += &things_to_try(proxy, demo.admin_address(), style);
     let _ = writeln!(text, "\n  {}", style.paint(FAINT, "Ctrl-C ends it."));
     text
 }
 
-fn things_to_try(proxy: SocketAddr, style: Style) -> String {
+fn things_to_try(proxy: SocketAddr, admin: SocketAddr, style: Style) -> String {
     let faint = |text: &str| style.paint(FAINT, text);
     let steps = [
         "Open the page in two windows and play: both boards are one game in one backend's memory.".to_owned(),
         "Refresh in the middle of the game. The board comes back.".to_owned(),
         "Kill the backend your room lives on. The room moves, once, and all its people with it.".to_owned(),
+        "Drain a backend instead. Its rooms stay for 20 seconds, and leave one after the other.".to_owned(),
         "Turn stickiness off and see the game fall apart.".to_owned(),
-        format!("{} {}", "Without a browser:", faint(&format!("curl http://{proxy}/api/whoami"))),
+        format!("Without a browser: {}", faint(&format!("curl http://{proxy}/api/whoami"))),
+        format!("As an operator: {}", faint(&format!("curl http://{admin}/api/status"))),
     ];
     let mut text = format!("\n  {}\n", style.paint(BOLD, "Try this"));
     for (number, step) in (1..).zip(steps) {
@@ -65,6 +74,9 @@ fn moved(demo: &Demo, style: Style) -> String {
     let mut wanted = Vec::new();
     if demo.options.console.port() != 0 {
         wanted.push(("console".to_owned(), demo.options.console, demo.console_address));
+    }
+    if demo.options.admin.port() != 0 {
+        wanted.push(("admin".to_owned(), demo.options.admin, demo.admin_address()));
     }
     if demo.options.first_backend_port != 0 {
         let ports = demo.options.first_backend_port..;

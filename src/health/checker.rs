@@ -14,7 +14,7 @@ use crate::backend::health::{Machine, Observation};
 use crate::backend::{Backend, Cause, Health, Leave, State};
 use crate::clock::Clock;
 use crate::config::{self, Address, Probe};
-use crate::pool::{Pool, Shared};
+use crate::pool::{self, Pool, Shared};
 use crate::snapshot::Checks;
 use crate::transport::probe::{self, ProbeError, Question};
 
@@ -269,7 +269,10 @@ impl Checker {
 
     /// A backend may ask to be drained, and think better of it.
     fn leaves(&self, wants_to: bool) {
-        let Subject { pool, name, state, shared, checks, clock, .. } = &self.subject;
+        let Subject { pool, name, state, shared, table, checks, clock, .. } = &self.subject;
+        if let Some(table) = table {
+            pool::begin_anew_if_over(state, table, clock.now());
+        }
         let leave = wants_to.then(|| Leave::new(Cause::Backend, clock.now(), checks.drain));
         if state.set_leaving_by_itself(leave) {
             tracing::info!(%pool, backend = %name, draining = wants_to, "the backend's own wish");

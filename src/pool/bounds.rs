@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::view::Chooser;
-use super::{Pool, Refusal, View};
+use super::{Bar, Pool, Refusal, View};
 use crate::affinity::SessionTable;
 use crate::balance::{Ask, Candidate};
 use crate::clock::Now;
@@ -50,6 +50,18 @@ impl<'a> Bounds<'a> {
         let skip: Vec<u32> = ask.skip.iter().chain(&full).copied().collect();
         let why = if full.is_empty() { Refusal::NoBackend } else { Refusal::Full };
         chooser.pick(&Ask { skip: &skip, ..*ask }).ok_or(why)
+    }
+
+    /// Whom [`Self::pick`] leaves out, and why.
+    pub(super) fn bars(&self, candidates: &'a [Candidate], ask: &Ask<'_>, now: Now) -> Vec<(u32, Bar)> {
+        let skipped = ask.skip.iter().map(|&backend| (backend, Bar::Busy));
+        let mut hard: Vec<_> = skipped.collect();
+        hard.extend(self.full(candidates).into_iter().map(|backend| (backend, Bar::Full)));
+        let over = self.overloaded(candidates).map(|backend| (backend, Bar::OverShare));
+        let starting = self.starting(candidates, ask.key, now).map(|backend| (backend, Bar::Starting));
+        let both: Vec<_> = hard.iter().copied().chain(over).chain(starting).collect();
+        let is_left = |candidate: &Candidate| both.iter().all(|(backend, _)| *backend != candidate.backend);
+        if candidates.iter().any(is_left) { both } else { hard }
     }
 
     /// Those that have all the sessions they may have.

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::bounds::Bounds;
+use super::view::Chooser;
 use super::{Affinity, Home, Keeper, Key, Pool, Sessions, View};
 use crate::balance::Ask;
 use crate::clock::Now;
@@ -189,7 +190,7 @@ impl Pool {
     }
 
     /// The backend that a cookie means, if it still lives the same life.
-    fn at_home(&self, view: &View, home: &Home) -> Option<u32> {
+    pub fn at_home(&self, view: &View, home: &Home) -> Option<u32> {
         let backend = self.backends.iter().position(|backend| backend.node == home.backend)? as u32;
         view.home(backend).is_some_and(|now| now.is(home)).then_some(backend)
     }
@@ -197,8 +198,7 @@ impl Pool {
     fn take_turns(&self, view: &View, choice: &Choice<'_>) -> Result<Decision, Refusal> {
         let chooser = &view.keyless;
         let bounds = Bounds::of_requests(self, view);
-        let ask = Ask { key: 0, skip: choice.skip, load: choice.load, sessions: &|_| 0 };
-        let picked = bounds.pick(chooser, &ask, choice.now)?;
+        let picked = bounds.pick(chooser, &choice.ask(0, &|_| 0), choice.now)?;
         Ok(Decision { backend: picked, reason: Reason::Balanced, tie: Tie::None })
     }
 
@@ -210,12 +210,16 @@ impl Pool {
         reason: Reason,
         tie: Tie,
     ) -> Result<Decision, Refusal> {
-        let in_turns = key.by_turns && self.balance.hashes();
-        let chooser = if in_turns { &view.keyless } else { &view.placer };
+        let chooser = self.chooser(view, key.by_turns);
         let sessions = |backend| self.table().map_or(0, |table| table.sessions(view.owner(backend)));
-        let ask = Ask { key: key.hash, skip: choice.skip, load: choice.load, sessions: &sessions };
+        let ask = choice.ask(key.hash, &sessions);
         let backend = Bounds::of_sessions(self, view).pick(chooser, &ask, choice.now)?;
         Ok(Decision { backend, reason, tie })
+    }
+
+    /// Who chooses a backend for a key.
+    pub(super) fn chooser<'v>(&self, view: &'v View, by_turns: bool) -> &'v Chooser {
+        if by_turns && self.balance.hashes() { &view.keyless } else { &view.placer }
     }
 }
 
@@ -239,5 +243,14 @@ fn may_move(policy: OnBackendDown, keeper: Keeper, now: Now) -> Result<(), Refus
 impl From<&Key> for Placed {
     fn from(key: &Key) -> Self {
         Self { hash: key.placement, by_turns: key.by_turns }
+    }
+}
+
+impl<'a> Choice<'a> {
+    pub(super) fn ask<'b>(&self, key: u64, sessions: &'b dyn Fn(u32) -> u64) -> Ask<'b>
+    where
+        'a: 'b,
+    {
+        Ask { key, skip: self.skip, load: self.load, sessions }
     }
 }

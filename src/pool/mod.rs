@@ -6,6 +6,7 @@
 mod bounds;
 mod commit;
 mod decide;
+mod prospects;
 mod view;
 
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use tokio::sync::Notify;
 
 use crate::affinity::table::Fingerprint;
 use crate::affinity::{Reason as Refused, Sealer, SessionKey, SessionTable, Ticket};
-use crate::backend::Backend;
+use crate::backend::{Backend, State};
 use crate::balance::HashTable;
 use crate::clock::Now;
 use crate::config::{self, Balance, KeySource, OnBackendDown, Pointer, Timeouts};
@@ -24,6 +25,7 @@ use crate::stable_hash;
 
 pub use commit::{Commit, Lease, Lesson, Lessons};
 pub use decide::{Choice, Decision, Reason, Refusal, Tie};
+pub use prospects::{Bar, Prospect};
 pub use view::{Keeper, Leaver, View};
 
 /// A named set of backends with one balance policy and one stickiness.
@@ -167,6 +169,17 @@ pub struct Home {
     pub incarnation: u64,
 }
 
+/// Begins another life of a backend whose time to leave is over, so that what was bound to it is bound no more, also
+/// when it is wanted again. Returns whether there was anything.
+pub fn begin_anew_if_over(state: &State, table: &SessionTable, now: Now) -> bool {
+    let over = state.leave().is_some_and(|leave| leave.is_over(now));
+    let ends = over && table.sessions(state.owner()) > 0;
+    if ends {
+        state.set_owner(table.succeed_owner(state.owner()));
+    }
+    ends
+}
+
 /// Whether nothing is left of a backend: nothing live, and no session in `table` that has not ended.
 pub fn is_empty(backend: &Backend, table: Option<&SessionTable>, now: Now) -> bool {
     let over = backend.state.leave().is_some_and(|leave| leave.is_over(now));
@@ -222,6 +235,16 @@ impl Pool {
         }
     }
 
+    /// How the pool keeps keys, in the words of the file; `none` where it does not.
+    pub const fn mode(&self) -> &'static str {
+        match self.affinity {
+            Affinity::None => "none",
+            Affinity::Hash { .. } => "hash",
+            Affinity::Table(_) => "table",
+            Affinity::Cookie(..) => "cookie",
+        }
+    }
+
     /// Whether backends are told the epoch of a session's binding.
     pub fn tells_epochs(&self) -> bool {
         matches!(self.affinity, Affinity::Table(_))
@@ -242,17 +265,11 @@ impl Pool {
         self.affinity.table()
     }
 
-    /// Begins another life of a backend whose time to leave is over: what was bound to it is bound no more. Returns
-    /// whether it did.
-    pub fn end_if_over(&self, backend: &Backend, now: Now) -> bool {
-        let Some(table) = self.table() else { return false };
-        let over = backend.state.leave().is_some_and(|leave| leave.is_over(now));
-        if !over || table.sessions(backend.state.owner()) == 0 {
-            return false;
+    /// Ends what is bound to a backend whose time to leave is over.
+    pub fn end_if_over(&self, backend: &Backend, now: Now) {
+        if self.table().is_some_and(|table| begin_anew_if_over(&backend.state, table, now)) {
+            self.shared.changed();
         }
-        backend.state.set_owner(table.succeed_owner(backend.state.owner()));
-        self.shared.changed();
-        true
     }
 
     /// Hashes a session key for this pool.

@@ -83,7 +83,8 @@ impl View {
     pub fn new(pool: &Pool, seed: u64) -> Self {
         let generation = pool.shared.generation();
         let backends: Vec<Standing> = pool.backends.iter().map(|backend| Standing::read(backend)).collect();
-        let panics = panics(&backends, pool.panic_threshold);
+        // Without a table nothing is bound, and nothing could be kept in place.
+        let panics = pool.table().is_some() && panics(&backends, pool.panic_threshold);
         let suspects = match pool.affinity {
             Affinity::Hash { .. } => Suspects::Included,
             _ if panics => Suspects::Excluded,

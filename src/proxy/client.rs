@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Context;
 
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 use ipnet::IpNet;
 
 use super::Worker;
-use crate::headers::{Peer, X_FORWARDED_FOR};
+use crate::headers::{Peer, is_trusted};
 use crate::transport::exchange::Membership;
 use crate::transport::io::Pulse;
 
@@ -72,55 +72,5 @@ impl Client {
     /// Whether this client's word about others is believed.
     pub(super) fn is_trusted(&self, trusted: &[IpNet]) -> bool {
         is_trusted(self.ip, trusted)
-    }
-}
-
-fn is_trusted(ip: IpAddr, trusted: &[IpNet]) -> bool {
-    trusted.iter().any(|net| net.contains(&ip))
-}
-
-/// The address of whoever a trusted proxy speaks for: the last in `X-Forwarded-For` that is not itself trusted, or the
-/// first of all if all are.
-pub(super) fn forwarded_for(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let mut known = peer;
-    for field in headers.get_all(X_FORWARDED_FOR).iter().rev() {
-        for named in field.to_str().unwrap_or_default().rsplit(',') {
-            let Some(ip) = parse(named.trim()) else { return known };
-            known = ip;
-            if !is_trusted(ip, trusted) {
-                return known;
-            }
-        }
-    }
-    known
-}
-
-/// An address, also with a port or in brackets, as some proxies write it.
-fn parse(text: &str) -> Option<IpAddr> {
-    let address = text.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|a| a.ip()));
-    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
-    address.or_else(bracketed).map(|ip: IpAddr| ip.to_canonical())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_untrusted_address_is_the_client() {
-        let trusted = ["10.0.0.0/8".parse().expect("a network")];
-        let seen = |fields: &[&'static str]| {
-            let mut headers = HeaderMap::new();
-            for field in fields {
-                headers.append(X_FORWARDED_FOR, HeaderValue::from_static(field));
-            }
-            forwarded_for([10, 0, 0, 1].into(), &headers, &trusted).to_string()
-        };
-        assert_eq!(seen(&[]), "10.0.0.1");
-        assert_eq!(seen(&["6.6.6.6, 1.2.3.4, 10.0.0.9"]), "1.2.3.4");
-        assert_eq!(seen(&["1.2.3.4", "10.0.0.9"]), "1.2.3.4");
-        assert_eq!(seen(&["10.0.0.7, 10.0.0.8"]), "10.0.0.7");
-        assert_eq!(seen(&["1.2.3.4, nonsense, 10.0.0.9"]), "10.0.0.9");
-        assert_eq!(seen(&["[2001:db8::1]:443"]), "2001:db8::1");
     }
 }

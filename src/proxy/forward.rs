@@ -361,7 +361,7 @@ impl Forward {
             lease,
             slot,
             ticket: self.ticket_due(&decision),
-            key: self.plan.key,
+            placement: self.plan.key.map(|key| key.placement),
             link,
             record: self.reply.record.take(),
             now: self.now,
@@ -374,7 +374,7 @@ impl Forward {
         pool.sealer()?;
         let now = self.worker.clock.now();
         let view = self.current.view(self.plan.pool);
-        ticket::due(pool, &view, (decision.backend, key), (self.plan.ticket, now))
+        ticket::due(pool, &view, (decision.backend, key), (self.plan.ticket.as_deref(), now))
     }
 
     async fn send(&mut self, running: &mut Running) -> Sent {

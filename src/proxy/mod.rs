@@ -99,13 +99,13 @@ impl Future for Answer {
 }
 
 /// What is known of a request before a backend is chosen.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Plan {
     /// Position of the pool.
     pool: usize,
     key: Option<Key>,
     /// What the client's cookie says, in cookie mode.
-    ticket: Option<Ticket>,
+    ticket: Option<Box<Ticket>>,
     /// A good answer ends the session: the request asks to delete what a response had issued.
     deletes: bool,
 }
@@ -126,7 +126,7 @@ fn plan(worker: &Worker, current: &Current, asked: &mut Asked) -> Result<Plan, E
         Some(sealer) => {
             let headers = &asked.parts.headers;
             let (key, ticket) = ticket::session(worker, (pool, sealer), headers, found.as_ref());
-            (Some(key), ticket)
+            (Some(key), ticket.map(Box::new))
         }
         None => (found.as_ref().map(|found| pool.key(found)), None),
     };
@@ -135,7 +135,7 @@ fn plan(worker: &Worker, current: &Current, asked: &mut Asked) -> Result<Plan, E
         let found = found.map(|found| (found.source, log_hash.hash_one(&found.bytes)));
         drop(host);
         asked.record_plan(current.name(route.pool), found);
-        let carried = ticket.zip(sealer);
+        let carried = ticket.as_deref().zip(sealer);
         if let (Some((ticket, sealer)), Some(record)) = (carried, &mut asked.record) {
             record.key_source = Some(format!("cookie:{}", sealer.name()));
             record.key = Some(log_hash.hash_one(ticket.session));

@@ -11,7 +11,6 @@ use http::uri::Uri;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
 use hyper::body::{Body as _, Incoming};
 
-use super::client::forwarded_for;
 use super::error::{Accept, Error};
 use super::worker::Current;
 use super::{Body, Client, Worker};
@@ -19,7 +18,7 @@ use crate::affinity::Facts;
 use crate::balance::Draw;
 use crate::clock::Clock;
 use crate::config::{KeySource, Limits};
-use crate::headers::{Seen, X_REQUEST_ID, host_name};
+use crate::headers::{Seen, X_REQUEST_ID, forwarded_for, host_name};
 use crate::telemetry::{Record, Redacted};
 
 /// A request with what is known of it.

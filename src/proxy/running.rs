@@ -11,7 +11,7 @@ use super::worker::Current;
 use crate::affinity::Ticket;
 use crate::backend::{Backend, Counters};
 use crate::clock::Now;
-use crate::pool::{Key, Lease, Pool, View};
+use crate::pool::{Lease, Pool, View};
 use crate::telemetry::Record;
 use crate::transport::Link;
 use crate::transport::exchange::{Home, Membership, Phase, Tag};
@@ -48,8 +48,8 @@ pub(super) struct Begun {
     pub(super) lease: Option<Lease>,
     /// Its place among those that the backend may have at one time.
     pub(super) slot: Option<OwnedSemaphorePermit>,
-    /// The session key, if there is one.
-    pub(super) key: Option<Key>,
+    /// The placement hash of the session key, if there is one.
+    pub(super) placement: Option<u64>,
     /// What the client's cookie has to say from now on, if that is new.
     pub(super) ticket: Option<Box<Ticket>>,
     /// The connection to the backend.
@@ -65,7 +65,7 @@ impl Running {
         worker: Rc<Worker>,
         current: Rc<Current>,
         membership: Rc<Membership>,
-        Begun { pool, backend, lease, slot, key, ticket, link, record, now }: Begun,
+        Begun { pool, backend, lease, slot, placement, ticket, link, record, now }: Begun,
     ) -> Self {
         if let Some(lease) = lease {
             membership.set_key(Tag { key: lease.key.0, epoch: lease.epoch });
@@ -83,10 +83,10 @@ impl Running {
             _slot: slot,
             seen: now,
         };
-        let placement = lease.map(|lease| lease.placement).or(key.map(|key| key.placement));
-        let moment = placement.unwrap_or_else(|| this.worker.draw.next());
+        let moment = lease.map(|lease| lease.placement).or(placement);
+        let moment = moment.unwrap_or_else(|| this.worker.draw.next());
         this.membership.set_home(Home { backend: this.backend().state.id, moment });
-        this.count(key.is_none());
+        this.count(placement.is_none());
         this
     }
 

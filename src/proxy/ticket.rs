@@ -37,11 +37,11 @@ pub(super) fn due(
     pool: &Pool,
     view: &View,
     (backend, key): (u32, &Key),
-    (shown, now): (Option<Ticket>, Now),
+    (shown, now): (Option<&Ticket>, Now),
 ) -> Option<Box<Ticket>> {
     let (sealer, home) = (pool.sealer()?, view.home(backend)?);
     let is_right = |shown: &Ticket| Home::from(shown) == home && !sealer.needs_seal(shown, now);
-    if shown.as_ref().is_some_and(is_right) {
+    if shown.is_some_and(is_right) {
         return None;
     }
     Some(Box::new(Ticket {

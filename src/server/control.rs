@@ -1,22 +1,19 @@
 //! The control thread, and the handle by which others look at a running proxy and change it.
 
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::{HeaderMap, Uri, header};
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, interval, sleep_until};
 
 use super::status::{BackendStatus, PoolStatus, Status};
-use crate::affinity::{Facts, SessionKey, session_key};
 use crate::backend::Backend;
-use crate::config::{self, Config, Errors, Wanted};
-use crate::headers::host_name;
+use crate::config::{self, Config, Errors, Problem, Wanted};
+use crate::explain::{Asked, Explanation, explain};
 use crate::health::Monitor;
-use crate::pool::{self, Affinity, Choice, Decision, Keeper, Pool, Reason, View};
+use crate::pool::{self, Keeper, Pool, View};
 use crate::proxy::{Core, Order};
 use crate::snapshot::Snapshot;
 use crate::watch::Call;
@@ -72,15 +69,19 @@ pub struct Drained {
 /// Says what of a new configuration counts only after the next start.
 fn warn_of_what_waits(before: &Config, now: &Config) {
     let told = |config: &Config| {
-        let Config { server, admin, log, listeners, .. } = config;
+        let Config { server, log, listeners, limits, .. } = config;
         [
             ("listener", format!("{listeners:?}")),
-            ("admin", format!("{admin:?}")),
-            ("log", format!("{log:?}")),
+            ("log.level", log.level.clone()),
+            ("log.format", format!("{:?}", log.format)),
+            ("limits.connections", limits.connections.to_string()),
             ("server.workers", server.workers.to_string()),
         ]
     };
-    for ((what, _), _) in told(before).iter().zip(told(now)).filter(|(before, now)| *before != now) {
+    let others = told(before).into_iter().zip(told(now));
+    let changed = others.filter(|(before, now)| before != now).map(|((what, _), _)| what);
+    // A token does not tell what it is, so this is compared and not shown.
+    for what in changed.chain((before.admin != now.admin).then_some("admin")) {
         tracing::warn!(what, "changed in the file; takes effect at the next start");
     }
 }
@@ -151,23 +152,6 @@ pub struct Session {
     pub live: u32,
 }
 
-/// Where a request would go now, and why.
-#[derive(Debug, Clone, Serialize)]
-pub struct Explanation {
-    /// The path of the route that fits.
-    pub route: Option<String>,
-    /// Its pool.
-    pub pool: Option<String>,
-    /// The backend; none where backends take turns, or none is available.
-    pub backend: Option<String>,
-    /// `bound`, `placed`, `rebound`, `balanced`, `unavailable` or `no_route`.
-    pub reason: &'static str,
-    /// Where the session key was found.
-    pub key_source: Option<String>,
-    /// The same in a sentence.
-    pub detail: String,
-}
-
 impl Control {
     pub(super) fn new(core: Arc<Core>, applied: mpsc::Sender<Arc<Snapshot>>, config: &Config) -> Self {
         let current = Arc::new(Mutex::new(config.clone()));
@@ -200,7 +184,9 @@ impl Control {
         let path = self.source.as_deref().ok_or(ReloadError::NoFile)?;
         let config = Config::load(path).inspect_err(|errors| {
             for problem in errors.problems() {
-                tracing::error!(file = errors.origin(), "not reloaded:{problem}");
+                let Problem { line, key, message, help, .. } = problem;
+                let (file, help) = (errors.origin(), help.as_deref());
+                tracing::error!(file, line, key, help, "not reloaded: {message}");
             }
         })?;
         self.apply(&config)?;
@@ -273,8 +259,8 @@ impl Control {
         without.map(|pool| pool.name.to_string()).collect()
     }
 
-    /// Says what is wanted of a backend. A drain takes `timeout`, or as long as the pool's configuration says; the word
-    /// of the file counts again when it changes there.
+    /// Says what is wanted of a backend. A drain takes `timeout`, or as long as the pool's configuration says; one that
+    /// is under way goes on, unless a `timeout` is given. The word of the file counts again when it changes there.
     ///
     /// # Errors
     /// There is no such pool or backend.
@@ -287,9 +273,13 @@ impl Control {
     ) -> Result<BackendStatus, Unknown> {
         let (pool, backend) = self.backend(pool, backend)?;
         let now = self.core.clock.now();
+        pool.end_if_over(&backend, now);
+        let goes_on = wanted == Wanted::Drain && timeout.is_none() && backend.state.wanted() == wanted;
         let timeout = timeout.unwrap_or(pool.drain.timeout);
         let drain = config::Drain { timeout, spread: pool.drain.spread.min(timeout) };
-        backend.state.wish(|wishes| wishes.order(wanted, drain, now));
+        if !goes_on {
+            backend.state.wish(|wishes| wishes.order(wanted, drain, now));
+        }
         pool.shared.changed();
         tracing::info!(pool = %pool.name, backend = %backend.name, state = wanted.as_str(), ?timeout, "backend state");
         Ok(BackendStatus::of(&pool, &backend, now))
@@ -360,69 +350,7 @@ impl Control {
     }
 
     /// Where a request would go now, and why. Asks the same question as traffic, and changes nothing.
-    pub fn explain(&self, uri: &Uri, headers: &HeaderMap, client_ip: IpAddr) -> Explanation {
-        let snapshot = self.core.snapshot();
-        let host =
-            headers.get(header::HOST).and_then(|field| host_name(field.as_bytes())).unwrap_or_default();
-        let host = &*host;
-        let Some(route) = snapshot.router.find(host, uri.path()) else {
-            return Explanation::without_route();
-        };
-        let pool = &snapshot.pools[route.pool];
-        let sources = route.key.as_deref().unwrap_or(pool.key_sources());
-        let key = session_key(sources, &Facts { host, uri, headers, client_ip });
-        let view = View::new(pool, 0);
-        let load = |backend: u32| pool.backends[backend as usize].state.sum(|counters| &counters.in_flight);
-        let choice = Choice { skip: &[], load: &load, now: self.core.clock.now() };
-        let decision = pool.decide(&view, key.as_ref().map(|key| pool.key(key)).as_ref(), &choice).ok();
-        Explanation::new(route.path.clone(), pool, key.as_ref(), decision)
-    }
-}
-
-impl Explanation {
-    fn without_route() -> Self {
-        Self {
-            route: None,
-            pool: None,
-            backend: None,
-            reason: "no_route",
-            key_source: None,
-            detail: "No route fits this host and path.".into(),
-        }
-    }
-
-    fn new(route: String, pool: &Pool, key: Option<&SessionKey<'_, '_>>, decision: Option<Decision>) -> Self {
-        let source = key.map(|key| key.source.to_string());
-        let chosen = decision.map(|decision| &pool.backends[decision.backend as usize]);
-        let turns = decision.is_some_and(|decision| decision.reason == Reason::Balanced);
-        Self {
-            route: Some(route),
-            pool: Some(pool.name.to_string()),
-            backend: chosen.filter(|_| !turns).map(|backend| backend.name.to_string()),
-            reason: decision.map_or("unavailable", |decision| decision.reason.as_str()),
-            detail: detail(pool, source.as_deref(), decision.zip(chosen)),
-            key_source: source,
-        }
-    }
-}
-
-fn detail(pool: &Pool, source: Option<&str>, chosen: Option<(Decision, &Arc<Backend>)>) -> String {
-    let Some((decision, backend)) = chosen else {
-        return format!("No backend of pool {} is available.", pool.name);
-    };
-    let (name, source) = (&backend.name, source.unwrap_or("none"));
-    match (decision.reason, &pool.affinity) {
-        (Reason::Bound, _) => format!("The key ({source}) is bound to {name}."),
-        (Reason::Placed, Affinity::Hash { .. }) => format!("The key ({source}) hashes to {name}."),
-        (Reason::Placed, _) => {
-            format!("The key ({source}) is new; it would be placed on {name} and bound there.")
-        }
-        (Reason::Rebound, _) => {
-            format!("The backend of the key ({source}) is gone; it would be bound to {name}.")
-        }
-        (Reason::Balanced, Affinity::None) => {
-            format!("Pool {} is not sticky; its backends take turns.", pool.name)
-        }
-        (Reason::Balanced, _) => "The request has no session key; the backends take turns.".into(),
+    pub fn explain(&self, asked: &Asked<'_>) -> Explanation {
+        explain(&self.core.snapshot(), asked, self.core.clock.now())
     }
 }

@@ -6,13 +6,14 @@ mod control;
 mod socket;
 mod status;
 mod stop;
+mod thread;
 mod worker;
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use tokio::runtime::LocalOptions;
 use tokio::sync::mpsc;
@@ -23,9 +24,10 @@ use crate::health;
 use crate::proxy::Core;
 use crate::snapshot::Snapshot;
 
-pub use control::{ApplyError, Control, Drained, Explanation, ReloadError, Session, Unknown};
+pub use control::{ApplyError, Control, Drained, ReloadError, Session, Unknown};
 pub use status::{BackendStatus, DrainStatus, PoolStatus, Status};
 pub use stop::{Stop, Stopper};
+pub(crate) use thread::ServerThread;
 
 /// A running proxy. It owns its threads; [`Server::wait`] joins them.
 #[derive(Debug)]
@@ -131,7 +133,7 @@ impl Server {
             }
             Err(error) => drop(ready.send(Err(error))),
         };
-        let thread = thread::Builder::new().name(name.into()).spawn(run).map_err(StartError::Thread)?;
+        let thread = std::thread::Builder::new().name(name.into()).spawn(run).map_err(StartError::Thread)?;
         self.threads.push(thread);
         match is_ready.recv() {
             Ok(Ok(())) => Ok(()),

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::backend::{Backend, Cause, Health, State};
 use crate::clock::Now;
-use crate::pool::{Affinity, Pool, View};
+use crate::pool::{Pool, View};
 
 /// The state of all pools.
 #[derive(Debug, Clone, Serialize)]
@@ -109,7 +109,7 @@ impl PoolStatus {
         let keyless = pool.backends.iter().map(|backend| backend.state.sum(|counters| &counters.keyless));
         Self {
             name: pool.name.to_string(),
-            mode: mode(pool),
+            mode: pool.mode(),
             balance: pool.balance.to_string(),
             sessions: table.map_or(0, |table| table.len() as u64),
             capacity: table.map_or(0, |table| table.capacity() as u64),
@@ -125,23 +125,16 @@ impl PoolStatus {
     }
 }
 
-fn mode(pool: &Pool) -> &'static str {
-    match pool.affinity {
-        Affinity::None => "none",
-        Affinity::Hash { .. } => "hash",
-        Affinity::Table(_) => "table",
-        Affinity::Cookie(..) => "cookie",
-    }
-}
-
 impl BackendStatus {
     /// Reads the state of a backend of `pool`.
     pub fn of(pool: &Pool, backend: &Backend, now: Now) -> Self {
         let state: &State = &backend.state;
-        let sessions = pool.table().map_or(0, |table| table.sessions(state.owner()));
+        let leave = state.leave();
+        // When its time is over they have ended, though the table has not noticed yet.
+        let over = leave.is_some_and(|leave| leave.is_over(now));
+        let sessions = pool.table().filter(|_| !over).map_or(0, |table| table.sessions(state.owner()));
         let connections = state.sum(|counters| &counters.tunnels);
         let in_flight = state.sum(|counters| &counters.in_flight);
-        let leave = state.leave();
         let drain = leave.map(|leave| DrainStatus {
             cause: leave.cause,
             sessions,
@@ -150,12 +143,11 @@ impl BackendStatus {
             seconds_left: leave.left(now).as_secs_f64(),
             done: crate::pool::is_empty(backend, pool.table().map(|table| &**table), now),
         });
-        let wanted = state.wanted().as_str();
         Self {
             name: backend.name.to_string(),
             address: backend.address.to_string(),
             weight: backend.weight,
-            state: if wanted == "ready" && leave.is_some() { "drain" } else { wanted },
+            state: state.word(),
             health: state.health(),
             instance: state.instance().map(|instance| instance.to_string()),
             sessions,

@@ -1,6 +1,7 @@
-//! Reaching backends: dialing, the idle connections of one worker, bodies on their way out, and one-off probes.
+//! Reaching backends: dialing, the idle connections of one worker, bodies on their way out, one-off probes and calls.
 //! Which backend is reached is decided elsewhere.
 
+pub mod call;
 mod dial;
 pub mod exchange;
 pub mod io;

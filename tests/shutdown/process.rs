@@ -1,6 +1,6 @@
 //! The binary's side: signals, exit codes, and ports that others have.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -90,8 +90,77 @@ fn a_hangup_does_not_end_it() {
     assert_eq!(process.wait().0.code(), Some(0));
 }
 
+/// A proxy in front of `a`, with its file.
+fn with_file(a: &Backend) -> (Process, SocketAddr, File) {
+    let file = File::with(&Setup::of(&[a]).toml());
+    let (process, address) = Process::of_file(&file);
+    assert_eq!(connect(address).get("/", &[]).text(), "a");
+    (process, address, file)
+}
+
 #[track_caller]
-fn assert_in_use(setup: &Setup, address: std::net::SocketAddr) {
+fn until_said(process: &Process, what: &str) {
+    eventually(what, || process.lines().iter().any(|line| line.contains(what)));
+}
+
+#[test]
+fn a_hangup_reads_the_file_again() {
+    let (a, b) = (Backend::named("a"), Backend::named("b"));
+    let (process, address, file) = with_file(&a);
+    let mut kept = connect(address);
+    assert_eq!(kept.get("/", &[]).text(), "a");
+    std::fs::write(&file.0, Setup::of(&[&b]).toml()).unwrap();
+    process.signal(Signal::HUP);
+    until_said(&process, ": reloaded ");
+    assert_eq!(connect(address).get("/", &[]).text(), "b");
+    assert_eq!(kept.get("/", &[]).text(), "b", "connections stay open");
+}
+
+#[test]
+fn a_hangup_with_a_bad_file_changes_nothing() {
+    let (a, b) = (Backend::named("a"), Backend::named("b"));
+    let (process, address, file) = with_file(&a);
+    let bad = Setup::of(&[&b]).toml().replace("weight = 1", "wieght = 1");
+    std::fs::write(&file.0, bad).unwrap();
+    process.signal(Signal::HUP);
+    until_said(&process, "wieght");
+    assert_eq!(connect(address).get("/", &[]).text(), "a");
+    std::fs::remove_file(&file.0).unwrap();
+    process.signal(Signal::HUP);
+    until_said(&process, "cannot be read");
+    assert_eq!(connect(address).get("/", &[]).text(), "a");
+    std::fs::write(&file.0, Setup::of(&[&b]).toml()).unwrap();
+    process.signal(Signal::HUP);
+    until_said(&process, ": reloaded ");
+    assert_eq!(connect(address).get("/", &[]).text(), "b");
+}
+
+#[test]
+fn a_process_says_where_its_admin_listener_is() {
+    let backend = Backend::named("a");
+    let (process, _) = Process::proxy(&Setup::of(&[&backend]).admin(""));
+    until_said(&process, "admin listening");
+    let lines = process.lines();
+    let line = lines.iter().find(|line| line.contains("admin listening")).unwrap();
+    let address = line.rsplit("address=").next().unwrap().trim();
+    let mut client = connect(address.parse().unwrap());
+    assert_eq!(client.send("GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n").response().status, 200);
+}
+
+#[test]
+fn an_admin_address_that_another_has_is_an_error() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let toml = Setup::of(&[&Backend::named("a")]).admin("").toml();
+    let file = File::with(&toml.replacen("127.0.0.1:0", &address, 1));
+    let output = run(&["run", "-c", file.path()]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains(&address) && said.to_lowercase().contains("in use"), "{said}");
+}
+
+#[track_caller]
+fn assert_in_use(setup: &Setup, address: SocketAddr) {
     let file = File::with(&setup.toml().replace("127.0.0.1:0", &address.to_string()));
     let output = run(&["run", "-c", file.path()]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -298,6 +298,11 @@ impl World {
 
     fn wishes(&mut self, backend: &Backend) {
         let (now, drain) = (self.now, self.config.pools[0].drain);
+        let ends = self.ends(backend);
+        if let Some(table) = self.pool().table() {
+            assert_eq!(pool::begin_anew_if_over(&backend.state, table, now), ends);
+        }
+        self.ended(backend, ends);
         let wants = self.processes[&backend.state.id].wants_to_leave;
         let leave = wants.then(|| Leave::new(Cause::Backend, now, drain));
         let truth = self.truth(backend.state.id);
@@ -311,9 +316,29 @@ impl World {
         }
     }
 
+    /// Whether the life of a backend ends, since its time to leave is over and it has sessions.
+    fn ends(&self, backend: &Backend) -> bool {
+        let truth = &self.model.fleet[&backend.state.id];
+        truth.is_over(self.now) && self.pool().table().is_some_and(|table| table.sessions(truth.owner) > 0)
+    }
+
+    fn ended(&mut self, backend: &Backend, ends: bool) {
+        if ends {
+            self.model.succeed(backend.state.id, backend.state.owner());
+            self.note("time over");
+        }
+    }
+
+    fn end_if_over(&mut self, backend: &Backend) {
+        let ends = self.ends(backend);
+        self.pool().end_if_over(backend, self.now);
+        self.ended(backend, ends);
+    }
+
     fn operator(&mut self, number: usize, wanted: Wanted, secs: u64) {
         let Some(backend) = self.backend(number) else { return };
         let (now, timeout) = (self.now, Duration::from_secs(secs));
+        self.end_if_over(&backend);
         let drain = Drain { timeout, spread: self.pool().drain.spread.min(timeout) };
         backend.state.wish(|wishes| wishes.order(wanted, drain, now));
         self.truth(backend.state.id).order(wanted, drain, now);
@@ -362,6 +387,7 @@ impl World {
         let (id, now, drain) = (known.state.id, self.now, self.config.pools[0].drain);
         assert_eq!(id, backend.state.id, "the same name keeps its state");
         let in_file = self.wanted_in_file(&backend.name);
+        let ends = self.ends(known);
         let truth = self.truth(id);
         truth.by_removal = None;
         if std::mem::replace(&mut truth.in_file, in_file) != in_file {
@@ -376,7 +402,7 @@ impl World {
         if self.kind == Kind::Hash {
             return;
         }
-        if moved {
+        if moved || ends {
             self.model.succeed(id, backend.state.owner());
         }
         self.limit(backend);
@@ -424,12 +450,7 @@ impl World {
             let truth = self.model.fleet[&id];
             assert_eq!(backend.state.leave(), truth.leave());
             let Some(leave) = truth.leave() else { continue };
-            let has_sessions = pool.table().is_some_and(|table| table.sessions(truth.owner) > 0);
-            assert_eq!(pool.end_if_over(backend, now), has_sessions && truth.is_over(now));
-            if has_sessions && truth.is_over(now) {
-                self.model.succeed(id, backend.state.owner());
-                self.note("time over");
-            }
+            self.end_if_over(backend);
             let left = pool::is_empty(backend, pool.table().map(|table| &**table), now);
             forgettable |= truth.by_removal.is_some() && (left || leave.deadline.after(FORGET) <= now);
         }

@@ -1,7 +1,5 @@
 //! Where session keys are found: each source, several of them, and what a route says instead.
 
-use homing::server::Explanation;
-
 use crate::support::{Backend, Proxy, Setup};
 
 /// A pool of five, so that a key that is missed is placed elsewhere soon.
@@ -39,9 +37,7 @@ impl Fleet {
         for (name, value) in fields {
             headers.append(*name, http::HeaderValue::from_str(value).unwrap());
         }
-        let uri = target.parse().unwrap();
-        let explanation: Explanation = self.proxy.control().explain(&uri, &headers, [127, 0, 0, 1].into());
-        explanation.key_source
+        self.proxy.explain(target, &headers).key_source
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::support::websocket::{Tunnel, echo};
 use crate::support::{Backend, Events, Proxy, Setup, eventually};
+use homing::explain::Verdict;
 
 const ROOMS: usize = 40;
 
@@ -62,10 +63,9 @@ fn a_session_ends_when_it_idles_and_not_before() {
         .start();
     let begun = std::time::Instant::now();
     proxy.get("/game/7", &[]);
-    let uri = "/game/7".parse().unwrap();
-    let reason = || proxy.control().explain(&uri, &http::HeaderMap::new(), [127, 0, 0, 1].into()).reason;
-    assert_eq!(reason(), "bound");
-    eventually("the session ends", || reason() == "placed");
+    let reason = || proxy.explain("/game/7", &http::HeaderMap::new()).reason;
+    assert_eq!(reason(), Verdict::Bound);
+    eventually("the session ends", || reason() == Verdict::Placed);
     assert!(begun.elapsed() >= std::time::Duration::from_secs(1), "it ended after {:?}", begun.elapsed());
     eventually("its place is free", || sessions(&proxy) == 0);
 }
@@ -120,11 +120,13 @@ fn what_explains_agrees_with_what_happens() {
     let proxy = sticky(&[&a, &b]).start();
     for room in 0..20 {
         let target = format!("/game/{room}");
-        let uri = target.parse().unwrap();
-        let explain = || proxy.control().explain(&uri, &http::HeaderMap::new(), [127, 0, 0, 1].into());
+        let explain = || proxy.explain(&target, &http::HeaderMap::new());
         let before = explain();
-        assert_eq!((before.reason, before.key_source.as_deref()), ("placed", Some("path:/game/{room}")));
+        assert_eq!(
+            (before.reason, before.key_source.as_deref()),
+            (Verdict::Placed, Some("path:/game/{room}"))
+        );
         assert_eq!(before.backend, Some(proxy.get(&target, &[]).text()));
-        assert_eq!((explain().reason, explain().backend), ("bound", before.backend));
+        assert_eq!((explain().reason, explain().backend), (Verdict::Bound, before.backend));
     }
 }

@@ -95,7 +95,12 @@ impl Process {
     /// `homing run` with a configuration, once it listens, and where.
     #[track_caller]
     pub fn proxy(setup: &Setup) -> (Self, SocketAddr) {
-        let file = File::with(&setup.toml());
+        Self::of_file(&File::with(&setup.toml()))
+    }
+
+    /// The same with a file that stays, to be read again.
+    #[track_caller]
+    pub fn of_file(file: &File) -> (Self, SocketAddr) {
         let this = Self::start(&["run", "-c", file.path()]);
         eventually("the proxy listens", || this.lines().iter().any(|line| line.contains("listening")));
         let lines = this.lines();

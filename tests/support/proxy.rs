@@ -2,8 +2,11 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
 
+use homing::admin::Admin;
 use homing::config::Config;
+use homing::explain::{Asked, Explanation};
 use homing::server::{BackendStatus, Control, Server, Stop};
 
 use super::backend::Backend;
@@ -23,12 +26,14 @@ pub struct Setup {
     pool: String,
     tables: String,
     limits: String,
+    admin: String,
 }
 
 /// A running proxy; stopped when dropped.
 pub struct Proxy {
     pub address: SocketAddr,
     pub server: Option<Server>,
+    pub admin: Option<Admin>,
 }
 
 impl Setup {
@@ -46,6 +51,12 @@ impl Setup {
     /// The whole of `[server]`.
     pub fn server(mut self, settings: &str) -> Self {
         self.server = settings.into();
+        self
+    }
+
+    /// With an admin listener that has these settings beside its address.
+    pub fn admin(mut self, settings: &str) -> Self {
+        self.admin = format!("[admin]\naddress = \"127.0.0.1:0\"\n{settings}");
         self
     }
 
@@ -101,7 +112,7 @@ impl Setup {
     }
 
     pub fn toml(&self) -> String {
-        let Self { top, server, log, pool, tables, limits, .. } = self;
+        let Self { top, server, log, pool, tables, limits, admin, .. } = self;
         let routes = if self.routes.is_empty() { "[[route]]\npool = \"app\"" } else { &self.routes };
         let mut backends = String::new();
         for (name, address, weight) in &self.backends {
@@ -112,8 +123,8 @@ impl Setup {
             }
         }
         format!(
-            "{top}\n[server]\n{server}\n[log]\n{log}\n[limits]\n{limits}\n[[listener]]\naddress = \"127.0.0.1:0\"\n\
-             {routes}\n[[pool]]\nname = \"app\"\n{pool}\n{backends}\n{tables}"
+            "{top}\n[server]\n{server}\n{admin}\n[log]\n{log}\n[limits]\n{limits}\n[[listener]]\n\
+             address = \"127.0.0.1:0\"\n{routes}\n[[pool]]\nname = \"app\"\n{pool}\n{backends}\n{tables}"
         )
     }
 
@@ -126,12 +137,23 @@ impl Setup {
     #[track_caller]
     pub fn start_toml(toml: &str) -> Proxy {
         let config = Config::parse(toml, "test").unwrap_or_else(|errors| panic!("{errors}\n{toml}"));
-        let server = Server::start(&config).unwrap();
-        Proxy { address: server.addresses()[0], server: Some(server) }
+        Proxy::running(&config, Server::start(&config).unwrap())
     }
 }
 
 impl Proxy {
+    fn running(config: &Config, server: Server) -> Self {
+        let admin = config.admin.as_ref().map(|admin| Admin::start(admin, server.control()).unwrap());
+        Self { address: server.addresses()[0], server: Some(server), admin }
+    }
+
+    /// With the configuration in a file, which it can read again.
+    #[track_caller]
+    pub fn of_file(path: &Path) -> Self {
+        let config = Config::load(path).unwrap_or_else(|errors| panic!("{errors}"));
+        Self::running(&config, Server::start_from(path, &config).unwrap())
+    }
+
     /// In front of one backend, with every default.
     #[track_caller]
     pub fn to(backend: &Backend) -> Self {
@@ -154,6 +176,11 @@ impl Proxy {
         self.connect().send(request).response()
     }
 
+    /// A connection to the admin listener.
+    pub fn connect_admin(&self) -> Client {
+        Client::connect(self.admin.as_ref().expect("the proxy has an admin listener").address())
+    }
+
     pub fn server(&self) -> &Server {
         self.server.as_ref().unwrap()
     }
@@ -166,6 +193,14 @@ impl Proxy {
 
     pub fn control(&self) -> Control {
         self.server().control()
+    }
+
+    /// What would become of a GET from this machine.
+    #[track_caller]
+    pub fn explain(&self, target: &str, headers: &http::HeaderMap) -> Explanation {
+        let (method, uri) = (&http::Method::GET, &target.parse().unwrap());
+        let client_ip = [127, 0, 0, 1].into();
+        self.control().explain(&Asked { method, uri, headers, client_ip })
     }
 
     /// What the proxy knows of a backend.

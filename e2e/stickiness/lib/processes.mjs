@@ -115,7 +115,7 @@ export class Proxy {
 
   /** Replaces the file; `reload` makes it count. */
   write(setting) {
-    writeFileSync(this.file, toml({ listen: this.listen, admin: this.admin, ...setting }));
+    writeFileSync(this.file, toml({ ...setting, listen: this.listen, admin: this.admin }));
   }
 
   reload() {

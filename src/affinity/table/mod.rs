@@ -11,7 +11,7 @@ mod owners;
 mod shard;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -19,7 +19,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::clock::Now;
 use entry::{Entry, Lifetime};
-use owners::{Limit, Owner};
+use owners::{Limit, Owners};
 use shard::{Released, Shard};
 
 /// Identifies a key inside one table: a hash with a seed of the table's own, so that clients cannot aim at another's.
@@ -74,8 +74,7 @@ pub enum Lesson {
 pub struct SessionTable {
     seed: u64,
     shards: Box<[Shelf]>,
-    /// By owner number.
-    owners: RwLock<Vec<Owner>>,
+    owners: Owners,
     evictions: AtomicU64,
     violations: AtomicU64,
 }
@@ -123,7 +122,7 @@ impl SessionTable {
         Self {
             seed,
             shards: (0..count).map(shelf).collect(),
-            owners: RwLock::default(),
+            owners: Owners::default(),
             evictions: AtomicU64::new(0),
             violations: AtomicU64::new(0),
         }
@@ -136,6 +135,33 @@ impl SessionTable {
             let mut shard = shelf.0.lock().unwrap_or_else(PoisonError::into_inner);
             shard.configure(each, settings.lifetime());
         }
+    }
+
+    /// Takes a number for a backend's new life.
+    pub fn new_owner(&self) -> u32 {
+        self.owners.begin(u64::MAX)
+    }
+
+    /// Bounds the sessions of an owner: beyond, it gets no new ones. Those it has stay.
+    pub fn limit_owner(&self, owner: u32, most: u64) {
+        self.owners.limit(owner, most);
+    }
+
+    /// Takes a number for the next life of a backend, which may have as many sessions as in its life as `former`. What
+    /// is still bound to that one leads nowhere, and the sweep removes it by and by.
+    pub fn succeed_owner(&self, former: u32) -> u32 {
+        let limit = self.owners.end(former);
+        self.owners.begin(limit.unwrap_or(u64::MAX))
+    }
+
+    /// Ends the life of a backend: what is still bound to it leads nowhere, and the sweep removes it by and by.
+    pub fn end_owner(&self, owner: u32) {
+        self.owners.end(owner);
+    }
+
+    /// Whether the life that a number stands for is over.
+    pub fn is_over(&self, owner: u32) -> bool {
+        self.owners.look().is_gone(owner)
     }
 
     /// What stands for `key` in this table.
@@ -183,7 +209,7 @@ impl SessionTable {
         let Released { arrived, ended } = shard.release(key.0, epoch, now);
         drop(shard);
         if let Some(owner) = ended {
-            self.uncount(owner);
+            self.owners.uncount(owner);
         }
         if let Some(arrived) = arrived {
             arrived.notify_waiters();
@@ -232,7 +258,7 @@ impl SessionTable {
             entry.set_moving(true);
             return Claim::Moving(shard.arrival(key.0));
         }
-        if !self.count(owner, Limit::Counts) {
+        if !self.owners.count(owner, Limit::Counts) {
             return Claim::OwnerFull;
         }
         let binding = self.give(&mut shard, key, owner, now);
@@ -256,7 +282,7 @@ impl SessionTable {
         let removed = shard.remove(key.0);
         drop(shard);
         if let Some(entry) = removed {
-            self.uncount(entry.owner);
+            self.owners.uncount(entry.owner);
         }
         true
     }
@@ -268,7 +294,7 @@ impl SessionTable {
         let arrived = shard.arrived(key.0);
         drop(shard);
         if let Some(entry) = removed {
-            self.uncount(entry.owner);
+            self.owners.uncount(entry.owner);
         }
         if let Some(arrived) = arrived {
             arrived.notify_waiters();
@@ -281,17 +307,14 @@ impl SessionTable {
         for shelf in &self.shards {
             let mut shard = shelf.0.lock().unwrap_or_else(PoisonError::into_inner);
             // Looked at for every entry, so locked once for all of them.
-            let owners = self.owners.read().unwrap_or_else(PoisonError::into_inner);
-            let is_gone = |owner: u32| {
-                owners.get(owner as usize).is_some_and(|owner| owner.gone.load(Ordering::Relaxed))
-            };
-            let ended = |owner: u32| {
-                if let Some(owner) = owners.get(owner as usize) {
-                    owner.sessions.fetch_sub(1, Ordering::Relaxed);
-                }
-            };
-            shard.sweep(now, budget, is_gone, ended);
+            let owners = self.owners.look();
+            shard.sweep(now, budget, |owner| owners.is_gone(owner), |owner| owners.uncount(owner));
         }
+    }
+
+    /// Sessions bound to `owner`.
+    pub fn sessions(&self, owner: u32) -> u64 {
+        self.owners.sessions(owner)
     }
 
     /// Sessions in the table, those whose end has not been noticed included.
@@ -336,14 +359,14 @@ impl SessionTable {
     /// All that was looked at for room is live, or the owner has all the sessions it may have.
     fn insert(&self, shard: &mut Shard, entry: Entry, live: u32, limit: Limit) -> Result<Binding, NoRoom> {
         if let Some(former) = shard.remove(entry.fingerprint) {
-            self.uncount(former.owner);
+            self.owners.uncount(former.owner);
         }
-        if !self.count(entry.owner, limit) {
+        if !self.owners.count(entry.owner, limit) {
             return Err(NoRoom::Owner);
         }
         if shard.is_full() {
             if self.evict(shard).is_none() {
-                self.uncount(entry.owner);
+                self.owners.uncount(entry.owner);
                 return Err(NoRoom::Table);
             }
             // Still full: a smaller capacity came into force. One in and two out is how it is reached.
@@ -355,7 +378,7 @@ impl SessionTable {
     }
 
     fn evict(&self, shard: &mut Shard) -> Option<()> {
-        self.uncount(shard.evict()?.owner);
+        self.owners.uncount(shard.evict()?.owner);
         self.evictions.fetch_add(1, Ordering::Relaxed);
         Some(())
     }
@@ -363,7 +386,7 @@ impl SessionTable {
     /// Gives a key to an owner for whom it has been counted already.
     fn give(&self, shard: &mut Shard, key: Fingerprint, owner: u32, now: Now) -> Option<Binding> {
         let (former, binding) = shard.give(key.0, owner, now)?;
-        self.uncount(former);
+        self.owners.uncount(former);
         Some(binding)
     }
 }

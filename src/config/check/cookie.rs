@@ -1,8 +1,6 @@
 //! `[pool.sticky.cookie]`: the cookie of `mode = "cookie"`, and its secrets from files and the environment.
 //! What browsers would silently refuse is refused here.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,11 +10,11 @@ use crate::config::cookie::{Cookie, SameSite, Secret, Secure};
 use crate::config::file::Section;
 use crate::config::key::is_token;
 use crate::config::report::Complaint;
-use crate::config::value::{self, Outcome, choice, flag, parsed};
+use crate::config::value::{self, Outcome, choice, flag, octets_of, parsed};
 
 /// A forged cookie is tried with every secret, so there are few.
 const MOST_SECRETS: usize = 8;
-/// No secret is that long; whoever names `/dev/zero` shall hear of it.
+/// No secret is that long.
 const LONGEST_SECRET: u64 = 64 << 10;
 const SITES: &[(&str, SameSite)] =
     &[("strict", SameSite::Strict), ("lax", SameSite::Lax), ("none", SameSite::None)];
@@ -148,13 +146,7 @@ fn secrets(section: &Section<'_>) -> Vec<Secret> {
 }
 
 fn in_file(path: &Path) -> Outcome<Secret> {
-    let read = |path: &Path| -> io::Result<Vec<u8>> {
-        let mut octets = Vec::new();
-        File::open(path)?.take(LONGEST_SECRET + 1).read_to_end(&mut octets)?;
-        Ok(octets)
-    };
-    let cannot = |error| Complaint::invalid(format!("{:?} cannot be read: {error}", path.to_string_lossy()));
-    secret(&read(path).map_err(cannot)?)
+    secret(&octets_of(path, LONGEST_SECRET)?)
 }
 
 fn in_variable(name: &str) -> Outcome<Secret> {

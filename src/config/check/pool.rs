@@ -105,17 +105,7 @@ fn check_together(section: &Section<'_>, pool: &Pool) {
 }
 
 fn balance(section: &Section<'_>, sticky: Option<&Sticky>, route_keys: &[KeySource]) -> Balance {
-    const ALL: &[(&str, Balance)] = &[
-        ("round_robin", Balance::RoundRobin),
-        ("least_request", Balance::LeastRequest),
-        ("random", Balance::Random),
-        ("least_sessions", Balance::LeastSessions),
-        ("first", Balance::First),
-        ("rendezvous", Balance::Rendezvous),
-        ("ring_hash", Balance::RingHash),
-        ("maglev", Balance::Maglev),
-    ];
-    let chosen = section.read("balance", choice(ALL, &[]));
+    let chosen = section.read("balance", choice(Balance::WORDS, &[]));
     let is_sticky = section.has("sticky");
     // Only cookie mode needs no key of the pool's; those of its routes can be hashed, too.
     let is_keyless =

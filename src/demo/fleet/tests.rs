@@ -137,3 +137,15 @@ fn names_are_unique_and_taken_ports_are_passed_over() {
     assert_ne!(other.address("bob"), fleet.address("ada"));
     assert!(matches!(other.kill("ada"), Err(FleetError::Unknown(_))));
 }
+
+#[test]
+fn only_added_backends_leave() {
+    let fleet = ada();
+    assert!(matches!(fleet.retire("ada"), Err(FleetError::Stays(_))));
+    let address = fleet.add("dora").unwrap();
+    fleet.retire("dora").unwrap();
+    let dora = fleet.backends().pop().unwrap();
+    assert_eq!((dora.stay, dora.running), (Stay::Leaving, true));
+    fleet.forget("dora");
+    assert!(fleet.address("dora").is_none() && std::net::TcpStream::connect(address).is_err());
+}

@@ -22,12 +22,27 @@ new Visits();
 
 $('room').value = room;
 $('second').href = url;
-$('commands').textContent = [
-  `curl -i ${location.origin}/login -d user=Ann`,
-  `curl -X PUT -d Hi ${location.origin}/cache/note`,
-  `curl ${location.origin}/cache/note`,
-  `curl ${location.origin}/api/whoami`,
-].join('\n');
+
+function showCommands() {
+  const { origin } = location;
+  const { admin } = fleet;
+  const lines = [
+    `curl -i ${origin}/login -d user=Ann`,
+    `curl -X PUT -d Hi ${origin}/cache/note`,
+    `curl ${origin}/cache/note`,
+    `curl ${origin}/api/whoami`,
+  ];
+  if (admin) {
+    const state = `http://${admin}/api/pools/app/backends/ada/state`;
+    const content = "-H 'content-type: application/json'";
+    lines.push(`curl http://${admin}/api/status`, `curl -X PUT ${content} -d '{"state":"drain"}' ${state}`);
+  }
+  // A long address may be broken behind a slash.
+  const pieces = (line) => line.split(/(?<=\/)(?=\w)/).flatMap((piece) => [piece, el('wbr')]);
+  render($('commands'), admin ?? null, () => lines.flatMap((line) => [...pieces(line), '\n']));
+}
+
+showCommands();
 $('room-form').onsubmit = (event) => {
   event.preventDefault();
   const wanted = asName($('room').value);
@@ -123,6 +138,6 @@ game.addEventListener('link', showLink);
 game.addEventListener('state', () => { showPlate(); showSplit(); });
 game.addEventListener('refused', ({ detail }) => toast('error', `Refused: ${detail}.`));
 chat.addEventListener('state', showSplit);
-fleet.addEventListener('state', () => { showPlate(); showSplit(); });
+fleet.addEventListener('state', () => { showPlate(); showSplit(); showCommands(); });
 // The sockets that are open stay where they are: to see what the switch does, they must be made again.
 fleet.addEventListener('switched', () => { reconnect(); askWhy(); });

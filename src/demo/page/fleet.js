@@ -6,6 +6,8 @@ import { Connection, post } from './net.js';
 const CHIPS = 12;
 const TOASTS = 2;
 const TOAST_STAYS = 6_000;
+/** Seconds that a drain takes at most in this demo. */
+const DRAIN = 20;
 
 const STICKY = {
   on: 'Each room and each login has one home. Turn this off, and every connection goes to the next backend in turn: '
@@ -21,6 +23,7 @@ export class Fleet extends EventTarget {
     super();
     this.#room = room;
     new Connection({ target: () => '/demo/feed', hear: (state) => this.#hear(state) });
+    $('add').onclick = () => this.#order('/demo/backends');
     $('sticky').onclick = () => this.switchTo(!this.sticky);
   }
 
@@ -35,9 +38,18 @@ export class Fleet extends EventTarget {
     return backends.flatMap(({ name, rooms }) => rooms.filter(mine).map((room) => ({ ...room, backend: name })));
   }
 
-  async switchTo(on) {
-    const { ok, body } = await post('/demo/stickiness', { on });
-    if (!ok) toast('error', body.error);
+  /** The proxy's admin listener, `host:port`. */
+  get admin() {
+    return this.#state?.admin;
+  }
+
+  switchTo(on) {
+    return this.#order('/demo/stickiness', { on });
+  }
+
+  async #order(path, wanted) {
+    const { ok, body } = await post(path, wanted);
+    if (!ok) toast('error', body.error ?? 'The proxy does not answer.');
   }
 
   #hear(state) {
@@ -62,31 +74,56 @@ export class Fleet extends EventTarget {
     const proxy = this.#state.proxy.pools?.find(({ name }) => name === 'app')?.backends ?? [];
     const cards = this.#state.backends.map((backend) => {
       const seen = proxy.find(({ name }) => name === backend.name) ?? {};
-      return { ...backend, health: seen.health ?? 'unknown', sessions: seen.sessions ?? 0 };
+      return { ...backend, health: seen.health ?? 'unknown', sessions: seen.sessions ?? 0, drain: seen.drain ?? null };
     });
     const place = $('backends');
     while (place.children.length < cards.length) place.append(el('article', { class: 'card backend' }));
+    while (place.children.length > cards.length) place.lastChild.remove();
     cards.forEach((card, index) => this.#card(place.children[index], card));
+    $('add').disabled = !this.#state.room;
   }
 
   #card(place, card) {
     place.dataset.colour = colourOf(card.name);
     place.dataset.backend = card.name;
     place.classList.toggle('gone', !card.running);
-    const { name, address, running, health, sessions, logins, rooms } = card;
-    const act = (what) => () => post(`/demo/backends/${name}/${what}`);
-    const button = running
-      ? el('button', { class: 'quiet danger', text: 'Kill', title: 'Close its sockets, lose its memory', onclick: act('kill') })
-      : el('button', { text: 'Restart', title: 'Same port, empty memory', onclick: act('restart') });
-    render(place, [address, running, health, sessions, logins, rooms], () => [
+    place.classList.toggle('leaving', Boolean(card.drain));
+    const { name, address, running, health, sessions, logins, rooms, stay } = card;
+    const drain = card.drain && { ...card.drain, seconds_left: Math.ceil(card.drain.seconds_left) };
+    render(place, [name, address, running, health, sessions, logins, rooms, stay, drain], () => [
       el('header', {},
         el('h3', { text: name }),
         el('span', { class: `health ${health}`, text: health, title: 'What the proxy’s health checks say' }),
-        button),
+        el('span', { class: 'acts' }, ...this.#acts(card))),
       el('p', { class: 'address' }, el('code', { text: address }),
         ` · ${count(sessions, 'session')} · ${count(logins, 'login')}`),
+      drain && this.#progress(drain, stay),
       this.#chips(running, rooms),
     ]);
+  }
+
+  #acts({ name, running, stay, drain }) {
+    const act = (what) => () => this.#order(`/demo/backends/${name}/${what}`);
+    const quiet = (text, title, what, more = '') => el('button', { class: `quiet ${more}`, text, title, onclick: act(what) });
+    const acts = [];
+    if (stay === 'added') acts.push(quiet('Remove', 'Drain it, then take it out of the fleet', 'remove'));
+    if (drain && stay !== 'leaving') acts.push(quiet('Ready', 'Let it take new rooms and logins again', 'ready'));
+    if (!drain && running) acts.push(quiet('Drain', 'Nothing new; what it has may stay for 20 s', 'drain'));
+    if (running) acts.push(quiet('Kill', 'Close its sockets, lose its memory', 'kill', 'danger'));
+    else acts.push(el('button', { text: 'Restart', title: 'Same port, empty memory', onclick: act('restart') }));
+    return acts;
+  }
+
+  /** How far a backend is on its way out, which takes up to `DRAIN` seconds. */
+  #progress({ done, sessions, connections, seconds_left: left }, stay) {
+    const going = stay === 'leaving' ? 'Leaving' : 'Draining';
+    if (done) {
+      return el('p', { class: 'drain', text: stay === 'leaving' ? 'No session is left. It goes now.' : 'Drained: no session and no connection is left.' });
+    }
+    const rest = [count(sessions, 'session'), count(connections, 'connection')].join(', ');
+    return el('p', { class: 'drain' },
+      el('span', { text: `${going}: ${rest}, ${left} s left` }),
+      el('progress', { max: DRAIN, value: Math.max(0, DRAIN - left), 'aria-label': `${going}` }));
   }
 
   #chips(running, rooms) {

@@ -3,6 +3,8 @@
 const FIRST_WAIT = 250;
 const LONGEST_WAIT = 5_000;
 const PATIENCE = 8_000;
+/** The close code of a proxy that has moved this key to another backend: nothing is wrong. */
+const MOVED = 1012;
 
 /** A WebSocket that is dialled again when it ends, each time after a longer wait, with jitter. */
 export class Connection {
@@ -47,7 +49,7 @@ export class Connection {
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
     const socket = new WebSocket(url);
     this.#socket = socket;
-    const patience = setTimeout(() => this.#ended(socket), PATIENCE);
+    const patience = setTimeout(() => this.#ended(socket, null), PATIENCE);
     socket.onopen = () => {
       clearTimeout(patience);
       this.#tell('open');
@@ -56,14 +58,19 @@ export class Connection {
       this.#failures = 0;
       this.#hear(JSON.parse(data));
     };
-    socket.onclose = () => {
+    socket.onclose = ({ code }) => {
       clearTimeout(patience);
-      this.#ended(socket);
+      this.#ended(socket, code);
     };
   }
 
-  #ended(socket) {
+  #ended(socket, code) {
     if (socket !== this.#socket) return;
+    if (code === MOVED && this.#failures === 0) {
+      this.#failures += 1;
+      this.redial();
+      return;
+    }
     const longest = Math.min(LONGEST_WAIT, FIRST_WAIT * 1.7 ** this.#failures);
     this.#failures += 1;
     this.redial(longest * (0.5 + Math.random() / 2), 'waiting');

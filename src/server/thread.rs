@@ -1,4 +1,5 @@
-//! A server on its own thread with its own runtime, as if it were a process of its own.
+//! A small server on its own thread with its own runtime, as if it were a process of its own. What it serves is not
+//! known here; the proxy's workers are elsewhere.
 
 use std::future::Future;
 use std::io;
@@ -8,14 +9,15 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 /// A running server. Dropping it closes all its sockets at once and waits for its thread.
-pub(super) struct ServerThread {
+#[derive(Debug)]
+pub(crate) struct ServerThread {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl ServerThread {
     /// Starts a thread of that name which runs what `serve` makes of `listener`.
-    pub(super) fn start<S, F>(name: &str, listener: TcpListener, serve: S) -> io::Result<Self>
+    pub(crate) fn start<S, F>(name: &str, listener: TcpListener, serve: S) -> io::Result<Self>
     where
         S: FnOnce(tokio::net::TcpListener) -> F + Send + 'static,
         F: Future<Output = ()>,

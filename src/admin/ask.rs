@@ -1,0 +1,100 @@
+//! Reads what callers send: bodies, parameters and the words in them. Whatever is wrong is told with what would be right.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use http::StatusCode;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use super::answer::Refusal;
+use crate::config::{self, Wanted};
+
+/// Octets of the longest request body.
+const MAX_BODY: usize = 64 << 10;
+/// For a request body to arrive.
+const BODY: Duration = Duration::from_secs(10);
+/// The longest a caller can wait for a backend to be empty.
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
+
+/// What a backend shall be, as a caller says it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Said {
+    state: String,
+    timeout: Option<String>,
+}
+
+/// What a backend shall be, and for a drain how long it may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Order {
+    pub(super) wanted: Wanted,
+    pub(super) timeout: Option<Duration>,
+}
+
+/// A JSON body; `example` is what would be right.
+pub(super) async fn json<T: DeserializeOwned>(body: Body, example: &str) -> Result<T, Refusal> {
+    let octets = match timeout(BODY, Limited::new(body, MAX_BODY).collect()).await {
+        Ok(Ok(collected)) => collected.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "a body has at most 64 KiB"));
+        }
+        Ok(Err(_)) => return Err(Refusal::bad("the body did not arrive")),
+        Err(_) => return Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")),
+    };
+    serde_json::from_slice(&octets).map_err(|error| Refusal::bad(format!("{error}; send {example}")))
+}
+
+/// The order in a body.
+pub(super) async fn order(body: Body) -> Result<Order, Refusal> {
+    let said: Said = json(body, r#"{"state":"drain","timeout":"10m"}"#).await?;
+    let named = Wanted::WORDS.iter().find(|(word, _)| *word == said.state);
+    let &(_, wanted) = named.ok_or_else(|| {
+        let words: Vec<_> = Wanted::WORDS.iter().map(|(word, _)| format!("{word:?}")).collect();
+        Refusal::bad(format!("state: {:?} is not one of {}", said.state, words.join(", ")))
+    })?;
+    if wanted != Wanted::Drain && said.timeout.is_some() {
+        return Err(Refusal::bad(format!("timeout: only \"drain\" takes time, {:?} does not", said.state)));
+    }
+    let timeout = said.timeout.map(|text| duration("timeout", &text)).transpose()?;
+    Ok(Order { wanted, timeout })
+}
+
+/// How long to wait, from `?wait=`; not at all without it.
+pub(super) fn wait(query: Option<&str>) -> Result<Duration, Refusal> {
+    let Some(text) = parameter(query, "wait")? else { return Ok(Duration::ZERO) };
+    let wait = duration("wait", &String::from_utf8_lossy(&text))?;
+    if wait > LONGEST_WAIT {
+        return Err(Refusal::bad("wait: at most \"1h\""));
+    }
+    Ok(wait)
+}
+
+/// The key from `?key=`.
+pub(super) fn key(query: Option<&str>) -> Result<Vec<u8>, Refusal> {
+    let key = parameter(query, "key")?.filter(|key| !key.is_empty());
+    key.ok_or_else(|| Refusal::bad("say which key: ?key=…, percent-encoded"))
+}
+
+fn duration(what: &str, text: &str) -> Result<Duration, Refusal> {
+    config::duration(text).map_err(|why| Refusal::bad(format!("{what}: {why}")))
+}
+
+/// The value of the one parameter there may be, percent-decoded once. A `+` is a plus: keys have such, and nobody fills
+/// in forms here.
+fn parameter(query: Option<&str>, name: &str) -> Result<Option<Vec<u8>>, Refusal> {
+    let mut found = None;
+    for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+        let (own, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if own != name {
+            return Err(Refusal::bad(format!("there is no parameter {own:?} here, only {name:?}")));
+        }
+        if found.replace(percent_decode_str(value).collect()).is_some() {
+            return Err(Refusal::bad(format!("{name:?} is there twice")));
+        }
+    }
+    Ok(found)
+}

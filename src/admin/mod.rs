@@ -1,0 +1,47 @@
+//! The admin listener: a small JSON API on an address of its own, by which operators and their scripts look at the proxy
+//! and change it. What they can see and do is [`Control`]'s; who may is [`guard`]'s.
+//!
+//! `GET /healthz` · `GET /readyz` · `GET /api/status` · `GET /api/pools`, `/api/pools/{pool}`,
+//! `/api/pools/{pool}/backends/{backend}` · `PUT …/backends/{backend}/state` · `GET …/backends/{backend}/drained?wait=30s` ·
+//! `GET` and `DELETE /api/pools/{pool}/sessions?key=…` · `POST /api/explain` · `POST /api/reload`.
+//!
+//! It has a thread of its own, so that neither the workers nor the health checks ever wait for a caller.
+
+mod answer;
+mod ask;
+mod connection;
+mod explain;
+mod guard;
+mod routes;
+
+use std::net::{SocketAddr, TcpListener};
+
+use crate::config;
+use crate::server::{Control, ServerThread, StartError};
+
+/// A running admin listener. It ends when dropped, and what callers wait for ends with it.
+#[derive(Debug)]
+pub struct Admin {
+    address: SocketAddr,
+    _thread: ServerThread,
+}
+
+impl Admin {
+    /// Binds the address and starts the thread; callers are answered from `control`.
+    ///
+    /// # Errors
+    /// The address cannot be bound, or the thread not be started.
+    pub fn start(config: &config::Admin, control: Control) -> Result<Self, StartError> {
+        let failed = |source| StartError::Bind { address: config.address, source };
+        let listener = TcpListener::bind(config.address).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let router = routes::router(control, config.token.clone());
+        let thread = ServerThread::start("admin", listener, |listener| connection::serve(listener, router));
+        Ok(Self { address, _thread: thread.map_err(StartError::Thread)? })
+    }
+
+    /// The address listened on, with the port that was taken for 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}

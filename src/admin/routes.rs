@@ -1,0 +1,147 @@
+//! The calls there are: from a path to what [`Control`] says or does.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, RawQuery, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post, put};
+use http::StatusCode;
+use serde_json::json;
+use tokio::sync::Semaphore;
+
+use super::answer::{Answer, Refusal, ok, respond};
+use super::ask;
+use super::explain::{Described, EXAMPLE, Question};
+use super::guard::Guard;
+use crate::config::Token;
+use crate::explain::Asked;
+use crate::server::Control;
+
+/// Callers that may wait for backends to be empty at one time: fewer than there are connections, so that others still
+/// get through.
+const WAITERS: usize = 32;
+
+/// What all calls share.
+#[derive(Debug, Clone)]
+struct Desk {
+    control: Control,
+    waiters: Arc<Semaphore>,
+}
+
+type Named<T> = Result<Path<T>, PathRejection>;
+
+/// Answers all calls.
+pub(super) fn router(control: Control, token: Option<Token>) -> Router {
+    let desk = Desk { control, waiters: Arc::new(Semaphore::new(WAITERS)) };
+    Router::new()
+        .route("/healthz", get(async || ok(&json!({ "ok": true }))))
+        .route("/readyz", get(ready))
+        .route("/api/status", get(status))
+        .route("/api/pools", get(pools))
+        .route("/api/pools/{pool}", get(pool))
+        .route("/api/pools/{pool}/sessions", get(session).delete(end_session))
+        .route("/api/pools/{pool}/backends/{backend}", get(backend))
+        .route("/api/pools/{pool}/backends/{backend}/state", put(set_state))
+        .route("/api/pools/{pool}/backends/{backend}/drained", get(drained))
+        .route("/api/explain", post(explain))
+        .route("/api/reload", post(reload))
+        .fallback(async || Refusal::not_found("there is nothing here"))
+        .method_not_allowed_fallback(async || {
+            Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this has other methods: see Allow")
+        })
+        .layer(middleware::from_fn_with_state(Guard::new(token), admit))
+        .with_state(desk)
+}
+
+async fn admit(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    match guard.admit(request.method(), request.uri(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+async fn ready(State(desk): State<Desk>) -> Answer {
+    let unready = desk.control.unready();
+    if unready.is_empty() {
+        return Ok(ok(&json!({ "ready": true })));
+    }
+    let why = format!("no backend takes new work in {}", unready.join(", "));
+    let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why);
+    Err(refusal.with("ready", false.into()).with("pools", unready.into()))
+}
+
+async fn status(State(desk): State<Desk>) -> Answer {
+    Ok(ok(&desk.control.status()))
+}
+
+async fn pools(State(desk): State<Desk>) -> Answer {
+    Ok(ok(&desk.control.status().pools))
+}
+
+async fn pool(State(desk): State<Desk>, name: Named<String>) -> Answer {
+    Ok(ok(&desk.control.pool_status(&named(name)?)?))
+}
+
+async fn backend(State(desk): State<Desk>, names: Named<(String, String)>) -> Answer {
+    let (pool, backend) = named(names)?;
+    Ok(ok(&desk.control.backend_status(&pool, &backend)?))
+}
+
+async fn set_state(State(desk): State<Desk>, names: Named<(String, String)>, body: Body) -> Answer {
+    let (pool, backend) = named(names)?;
+    let order = ask::order(body).await?;
+    Ok(ok(&desk.control.set_state(&pool, &backend, order.wanted, order.timeout)?))
+}
+
+async fn drained(
+    State(desk): State<Desk>,
+    names: Named<(String, String)>,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let ((pool, backend), wait) = (named(names)?, ask::wait(query.as_deref())?);
+    let Ok(_place) = desk.waiters.try_acquire() else {
+        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "too many wait already"));
+    };
+    let drained = desk.control.drained(&pool, &backend, wait).await?;
+    let status = if drained.done { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    Ok(respond(status, &drained))
+}
+
+async fn session(State(desk): State<Desk>, pool: Named<String>, RawQuery(query): RawQuery) -> Answer {
+    let (pool, key) = (named(pool)?, ask::key(query.as_deref())?);
+    match desk.control.session(&pool, &key)? {
+        Some(session) => Ok(ok(&session)),
+        None => Err(no_session()),
+    }
+}
+
+async fn end_session(State(desk): State<Desk>, pool: Named<String>, RawQuery(query): RawQuery) -> Answer {
+    let (pool, key) = (named(pool)?, ask::key(query.as_deref())?);
+    let ended = desk.control.end_session(&pool, &key).await?;
+    if ended { Ok(ok(&json!({ "ended": true }))) } else { Err(no_session()) }
+}
+
+fn no_session() -> Refusal {
+    Refusal::not_found("there is no session of this key")
+}
+
+async fn explain(State(desk): State<Desk>, body: Body) -> Answer {
+    let described: Described = ask::json(body, EXAMPLE).await?;
+    let Question { method, uri, headers, client_ip } = described.question()?;
+    let asked = Asked { method: &method, uri: &uri, headers: &headers, client_ip };
+    Ok(ok(&desk.control.explain(&asked)))
+}
+
+async fn reload(State(desk): State<Desk>) -> Answer {
+    desk.control.reload()?;
+    Ok(ok(&json!({ "reloaded": true })))
+}
+
+/// The names in a path, which came percent-encoded.
+fn named<T>(names: Named<T>) -> Result<T, Refusal> {
+    names.map(|Path(names)| names).map_err(|_| Refusal::bad("the path's names are not UTF-8"))
+}

@@ -1,0 +1,49 @@
+//! Reading the file again.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::support::process::File;
+use crate::support::{Backend, Proxy};
+use crate::{assert_refused, change, look, setup};
+
+#[test]
+fn a_good_file_is_put_in_force() {
+    let (a, b) = (Backend::named("a"), Backend::named("b"));
+    let file = File::with(&setup(&[&a]).toml());
+    let proxy = Proxy::of_file(&file.0);
+    assert_eq!(proxy.get("/", &[]).text(), "a");
+    fs::write(&file.0, setup(&[&b]).toml()).unwrap();
+    assert_eq!(change(&proxy, "POST /api/reload", ""), (200, json!({ "reloaded": true })));
+    assert_eq!(look(&proxy, "/api/pools/app").1["backends"][0]["name"], "b");
+    assert_eq!(proxy.get("/", &[]).text(), "b");
+}
+
+#[test]
+fn a_bad_file_is_told_problem_by_problem_and_changes_nothing() {
+    let backend = Backend::named("a");
+    let good = setup(&[&backend]).toml();
+    let file = File::with(&good);
+    let proxy = Proxy::of_file(&file.0);
+    let bad = good.replace("weight = 1", "weight = 2\nwieght = 3\nmax_sessions = \"many\"");
+    fs::write(&file.0, &bad).unwrap();
+    let answer = change(&proxy, "POST /api/reload", "");
+    assert_refused(&answer, 422, "nothing has changed");
+    assert_eq!(answer.1["file"], file.path());
+    let line = 1 + bad.lines().position(|line| line.starts_with("wieght")).unwrap();
+    let problems = answer.1["problems"].as_array().unwrap();
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert_eq!((&problems[0]["line"], &problems[0]["column"]), (&json!(line), &json!(1)));
+    assert!(problems[0]["key"].as_str().unwrap().ends_with("wieght"), "{problems:?}");
+    assert_eq!(problems[0]["message"], "unknown key");
+    assert!(problems[0]["help"].as_str().unwrap().contains("weight"), "{problems:?}");
+    assert_eq!(look(&proxy, "/api/pools/app/backends/a").1["weight"], 1);
+    assert_eq!(proxy.get("/", &[]).status, 200);
+}
+
+#[test]
+fn without_a_file_there_is_nothing_to_read() {
+    let proxy = setup(&[&Backend::named("a")]).start();
+    assert_refused(&change(&proxy, "POST /api/reload", ""), 409, "did not come from a file");
+}
