@@ -17,6 +17,7 @@ const TICKET: Ticket = Ticket {
     address: 0xbf58_476d_1ce4_e5b9,
     incarnation: 0x94d0_49bb_1331_11eb,
     session: 0x2545_f491_4f6c_dd1d,
+    epoch: NOW.micros(),
     issued: NOW.secs(),
     sealed: NOW.secs(),
 };

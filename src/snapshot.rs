@@ -21,7 +21,7 @@ use crate::route::Router;
 pub struct Snapshot {
     /// Which pool serves what.
     pub router: Router,
-    /// By position, as routes refer to them.
+    /// By position, as routes refer to them; behind them those that the file has no more and that are not empty yet.
     pub pools: Vec<Arc<Pool>>,
     /// Of all pools in cookie mode: no backend is to see any of their cookies.
     pub sealers: Vec<Arc<Sealer>>,
@@ -57,14 +57,19 @@ impl Snapshot {
         let known = |name: &str| previous?.pools.iter().find(|pool| &*pool.name == name);
         let pool =
             |pool: &config::Pool| Arc::new(build_pool(pool, known(&pool.name).map(|p| &**p), workers, now));
-        let pools: Vec<_> = config.pools.iter().map(pool).collect();
+        let mut pools: Vec<_> = config.pools.iter().map(pool).collect();
+        let mut checks: Vec<_> = config.pools.iter().map(Checks::of).collect();
+        for (pool, own) in previous.map(|previous| leaving_pools(previous, config, now)).unwrap_or_default() {
+            pools.push(pool);
+            checks.push(own);
+        }
         Self {
             router: Router::new(&config.routes),
             sealers: pools.iter().filter_map(|pool| pool.sealer().cloned()).collect(),
             pools,
             trusted_proxies: config.trusted_proxies.clone(),
             limits: config.limits.clone(),
-            checks: config.pools.iter().map(Checks::of).collect(),
+            checks,
             shutdown_timeout: config.server.shutdown_timeout,
             access_log: config.log.access,
         }
@@ -93,9 +98,24 @@ impl Checks {
     }
 }
 
+/// Pools that are in the file no more: no route leads to them, and they leave with what they have.
+fn leaving_pools(previous: &Snapshot, config: &Config, now: Now) -> Vec<(Arc<Pool>, Checks)> {
+    let all = previous.pools.iter().zip(&previous.checks);
+    let gone = all.filter(|(pool, _)| config.pools.iter().all(|kept| *kept.name != *pool.name));
+    gone.filter(|(pool, _)| {
+        for backend in &pool.backends {
+            backend.state.set_removed(Some(Leave::new(Cause::Removed, now, pool.drain)));
+        }
+        !pool.has_forgettable(now)
+    })
+    .map(|(pool, checks)| (pool.clone(), checks.clone()))
+    .collect()
+}
+
 fn build_pool(settings: &config::Pool, previous: Option<&Pool>, workers: usize, now: Now) -> Pool {
     let affinity = build_affinity(settings, previous);
-    let builder = Builder { settings, previous, table: affinity.table().cloned(), workers, now };
+    let table = affinity.table().cloned();
+    let builder = Builder { settings, previous, affinity: &affinity, table, workers, now };
     let mut backends: Vec<_> = settings.backends.iter().map(|backend| builder.backend(backend)).collect();
     backends.extend(builder.leaving());
     Pool {
@@ -118,6 +138,7 @@ fn build_pool(settings: &config::Pool, previous: Option<&Pool>, workers: usize, 
 struct Builder<'a> {
     settings: &'a config::Pool,
     previous: Option<&'a Pool>,
+    affinity: &'a Affinity,
     table: Option<Arc<SessionTable>>,
     workers: usize,
     now: Now,
@@ -131,8 +152,10 @@ impl Builder<'_> {
             None => Arc::new(self.new_state(settings)),
         };
         let moved = known.is_some_and(|known| known.address != settings.address);
-        if let (true, Address::Ip(address)) = (moved, &settings.address) {
-            state.set_address(*address);
+        match (moved, &settings.address) {
+            (true, Address::Ip(address)) => state.set_address(*address),
+            (true, Address::Name { .. }) => state.forget_address(),
+            (false, _) => {}
         }
         if let Some(table) = &self.table {
             if known.is_none() || !self.same_table() {
@@ -168,7 +191,9 @@ impl Builder<'_> {
         gone.filter(|known| {
             known.state.set_removed(Some(Leave::new(Cause::Removed, self.now, self.settings.drain)));
             let table = self.table.as_deref().filter(|_| self.same_table());
-            let is_left = !pool::is_empty(known, table, self.now);
+            // Of another table nothing is bound any more; what is live may end.
+            let affinity = if table.is_some() { self.affinity } else { &Affinity::None };
+            let is_left = !affinity.is_forgettable(known, self.now);
             if let (false, Some(table)) = (is_left, table) {
                 table.end_owner(known.state.owner());
             }

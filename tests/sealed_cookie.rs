@@ -21,6 +21,7 @@ const TICKET: Ticket = Ticket {
     address: 1,
     incarnation: 0,
     session: 0x1234_5678_9abc_def0,
+    epoch: NOW.micros(),
     issued: NOW.secs() - 100,
     sealed: NOW.secs(),
 };
@@ -58,12 +59,12 @@ fn nothing_of_a_ticket_can_be_read() {
 proptest! {
     #[test]
     fn every_ticket_comes_back(
-        (backend, address, incarnation, session) in any::<(u64, u64, u64, u64)>(),
+        (backend, address, incarnation, session, epoch) in any::<(u64, u64, u64, u64, u64)>(),
         issued in any::<u32>(),
         sealed in any::<u32>(),
     ) {
         let sealer = sealer(|_| {});
-        let ticket = Ticket { backend, address, incarnation, session, issued: issued.min(sealed), sealed };
+        let ticket = Ticket { backend, address, incarnation, session, epoch, issued: issued.min(sealed), sealed };
         let now = Now(u64::from(sealed) * 1_000_000);
         let line = pair(&sealer.seal(&ticket, now, true));
         prop_assert_eq!(sealer.open(&request(&[&line]), now), Opened::Valid(ticket));
@@ -127,10 +128,11 @@ fn it_does_not_pass_under_another_name() {
 #[test]
 fn what_is_not_of_this_version_is_forged() {
     let sealer = sealer(|_| {});
-    let good = "1:1:2:3:4:6b49d200:6b49d200";
+    let good = "1:1:2:3:4:5:6b49d200:6b49d200";
     assert!(matches!(sealer.open(&request(&[&sealed_text(good)]), NOW), Opened::Valid(_)));
-    let too_large = "1:10000000000000000:2:3:4:6b49d200:6b49d200";
-    for text in ["2:1:2:3:4:6b49d200:6b49d200", "", "1:", "1:1:2:3:4:5", &format!("{good}:0"), too_large] {
+    let too_large = "1:10000000000000000:2:3:4:5:6b49d200:6b49d200";
+    for text in ["2:1:2:3:4:5:6b49d200:6b49d200", "", "1:", "1:1:2:3:4:5:6", &format!("{good}:0"), too_large]
+    {
         let opened = sealer.open(&request(&[&sealed_text(text)]), NOW);
         assert_eq!(opened, Opened::Refused(Reason::Forged), "{text}");
     }

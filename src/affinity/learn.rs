@@ -29,9 +29,13 @@ pub fn taught<'a>(
     for (position, source) in sources.iter().enumerate() {
         match source {
             KeySource::Cookie(name) => {
-                let lines = response.get_all(header::SET_COOKIE).iter();
-                let said = lines.filter_map(|line| cookie_line(line.as_bytes(), name.as_bytes(), now));
-                said.for_each(|value| learn(value.map_or(Taught::TakenBack(position), Taught::Issued)));
+                let lines = || response.get_all(header::SET_COOKIE).iter();
+                let said = || lines().filter_map(|line| cookie_line(line.as_bytes(), name.as_bytes(), now));
+                // A namesake of another path may be taken back beside what is issued, and that counts.
+                if said().any(|value| value.is_none()) {
+                    learn(Taught::TakenBack(position));
+                }
+                said().flatten().for_each(|value| learn(Taught::Issued(value)));
             }
             KeySource::Header(name) => {
                 let values = response.get_all(name).iter().map(|value| value.as_bytes().trim_ascii());
@@ -96,7 +100,6 @@ mod tests {
         let mut keys = Vec::new();
         taught(&sources, &headers, Now(1_800_000_000_000_000), |said| keys.push(said));
         let issued = |key: &'static [u8]| Taught::Issued(Cow::Borrowed(key));
-        let back = || Taught::TakenBack(0);
-        assert_eq!(keys, [issued(b"one"), issued(b"two"), back(), back(), back()]);
+        assert_eq!(keys, [Taught::TakenBack(0), issued(b"one"), issued(b"two")]);
     }
 }

@@ -26,6 +26,8 @@ pub struct Ticket {
     pub incarnation: u64,
     /// The random id of the session.
     pub session: u64,
+    /// The epoch of the binding it tells of: of two cookies of a session, the later one has the greater.
+    pub epoch: u64,
     /// When the session began, in Unix seconds.
     pub issued: u32,
     /// When this was last sealed, in Unix seconds.
@@ -87,7 +89,7 @@ const VERSION: &str = "1:";
 /// Cookies of this name that are looked at in one request. A client may have a few, of several paths; whoever sends
 /// more must not make the proxy decrypt them all.
 const MOST_TRIED: usize = 4;
-/// Octets of the longest value that is decoded: a ticket takes 156 at most.
+/// Octets of the longest value that is decoded: a ticket takes 180 at most.
 const LONGEST: usize = 256;
 /// Seconds by which the clock of another proxy may be ahead.
 const MOST_AHEAD: u32 = 60;
@@ -114,6 +116,11 @@ impl Sealer {
     /// The cookie's name.
     pub fn name(&self) -> &str {
         self.template.name()
+    }
+
+    /// How long a cookie counts after it was sealed.
+    pub fn idle_timeout(&self) -> Duration {
+        Duration::from_secs(self.idle.into())
     }
 
     /// Looks for a cookie that counts: the first, of at most four.
@@ -265,17 +272,21 @@ impl Ticket {
         let mut fields = text.strip_prefix(VERSION)?.split(':');
         let mut number = || u64::from_str_radix(fields.next()?, 16).ok();
         let (backend, address, incarnation, session) = (number()?, number()?, number()?, number()?);
+        let epoch = number()?;
         let (issued, sealed) = (number()?.try_into().ok()?, number()?.try_into().ok()?);
         let is_whole = fields.next().is_none();
-        is_whole.then_some(Self { backend, address, incarnation, session, issued, sealed })
+        is_whole.then_some(Self { backend, address, incarnation, session, epoch, issued, sealed })
     }
 }
 
 /// As it stands in the cookie, under the seal.
 impl fmt::Display for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { backend, address, incarnation, session, issued, sealed } = self;
-        write!(f, "{VERSION}{backend:x}:{address:x}:{incarnation:x}:{session:x}:{issued:x}:{sealed:x}")
+        let Self { backend, address, incarnation, session, epoch, issued, sealed } = self;
+        write!(
+            f,
+            "{VERSION}{backend:x}:{address:x}:{incarnation:x}:{session:x}:{epoch:x}:{issued:x}:{sealed:x}"
+        )
     }
 }
 

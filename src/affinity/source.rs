@@ -67,12 +67,20 @@ pub(super) fn unquoted(value: &[u8]) -> &[u8] {
     }
 }
 
-/// The first parameter called `name`, percent-decoded once, `+` meaning a space.
+/// The first parameter called `name`, percent-decoded once, `+` meaning a space. Octets, as keys from elsewhere are:
+/// what is not UTF-8 stays what it is.
 pub(super) fn query<'a>(query: &'a str, name: &str) -> Option<Cow<'a, [u8]>> {
-    form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| match value {
-        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+    query.split('&').find_map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (*decoded(key) == *name.as_bytes()).then(|| decoded(value))
     })
+}
+
+fn decoded(text: &str) -> Cow<'_, [u8]> {
+    if text.contains('+') {
+        return Cow::Owned(percent_decode(text.replace('+', " ").as_bytes()).collect());
+    }
+    Cow::from(percent_decode(text.as_bytes()))
 }
 
 /// The captured segment of a path that fits `template`, percent-decoded once.

@@ -22,6 +22,8 @@ pub struct State {
     owner: AtomicU32,
     address: Mutex<Option<SocketAddr>>,
     instance: Mutex<Option<Arc<str>>>,
+    /// When it was last named, as [`Now`].
+    heard: AtomicU64,
     wishes: Mutex<Wishes>,
     workers: Box<[Counters]>,
 }
@@ -79,6 +81,7 @@ impl State {
             owner: AtomicU32::new(0),
             address: Mutex::new(address),
             instance: Mutex::default(),
+            heard: AtomicU64::new(u64::MAX),
             wishes: Mutex::default(),
             workers: (0..workers).map(|_| Counters::default()).collect(),
         }
@@ -110,8 +113,9 @@ impl State {
     /// Sets the health. Only the health monitor does; workers see it with the pool's next generation.
     pub fn set_health(&self, health: Health, now: Now) {
         let before = self.health();
-        // Who is suspected for a moment has not come up, nor gone down.
-        if health == Health::Down || matches!(before, Health::Down | Health::Unknown) {
+        // Who is suspected for a moment has not come up, nor gone down; and a fleet that is seen for the first time has not
+        // started just now.
+        if health == Health::Down || before == Health::Down {
             self.set_since(now);
         }
         self.health.store(health as u8, Ordering::Release);
@@ -130,6 +134,16 @@ impl State {
     /// The instance that the backend names in its health answers.
     pub fn instance(&self) -> Option<Arc<str>> {
         self.instance.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// When the backend last named its instance; [`Now::NEVER`] if it never did.
+    pub fn instance_heard(&self) -> Now {
+        Now(self.heard.load(Ordering::Relaxed))
+    }
+
+    /// Notes that the backend has named its instance.
+    pub fn hear_instance(&self, now: Now) {
+        self.heard.store(now.micros(), Ordering::Relaxed);
     }
 
     /// What stands for [`Self::instance`] in bindings that leave the process; 0 where it is not known.
@@ -215,6 +229,12 @@ impl State {
         if before.is_some_and(|before| before != address) {
             *self.instance.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
+    }
+
+    /// The backend is somewhere else, and nobody knows yet where.
+    pub fn forget_address(&self) {
+        *self.address.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.instance.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// The counters of `worker`.

@@ -83,7 +83,9 @@ impl<'a> Question<'a> {
         // A new one gets a number that nobody has.
         let fresh = || stable_hash::mix(self.now.micros());
         let session = self.ticket.map_or_else(fresh, |ticket| ticket.session);
-        self.key = Some(self.pool.carried_key(session, self.ticket.as_ref().map(Home::from), found));
+        let told = self.ticket.map_or(0, |ticket| ticket.epoch);
+        let home = self.ticket.as_ref().map(Home::from);
+        self.key = Some(Key { told, ..self.pool.carried_key(session, home, found) });
     }
 
     /// What a session leads to, if there is one.
@@ -91,8 +93,8 @@ impl<'a> Question<'a> {
         if let Some(binding) = &self.binding {
             return Some(self.view.keeper(binding, self.now));
         }
-        let (key, home) = self.key.and_then(|key| Some((key, key.home?)))?;
-        let backend = self.pool.at_home(&self.view, &home);
+        let key = self.key.filter(|key| key.home.is_some())?;
+        let backend = self.pool.at_home(&self.view, &key);
         Some(backend.map_or(Keeper::Gone, |backend| self.view.keeps(backend, key.placement, self.now)))
     }
 
@@ -155,7 +157,7 @@ impl<'a> Question<'a> {
         let Some(full) = first.ok().filter(|decision| self.busy.contains(&decision.backend)) else {
             return (first, false);
         };
-        let stays = full.tie.is_fast() || self.is_hashed();
+        let stays = full.tie.is_fixed() || self.is_hashed();
         let other = (!stays).then(|| decide(&Choice { skip: &self.busy, ..choice }).ok()).flatten();
         other.map_or((first, true), |other| (Ok(other), false))
     }

@@ -7,13 +7,13 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::net::lookup_host;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::affinity::SessionTable;
 use crate::backend::health::{Machine, Observation};
 use crate::backend::{Backend, Cause, Health, Leave, State};
 use crate::clock::Clock;
-use crate::config::{self, Address, Probe};
+use crate::config::{self, Address, Field, Probe};
 use crate::pool::{self, Pool, Shared};
 use crate::snapshot::Checks;
 use crate::transport::probe::{self, ProbeError, Question};
@@ -23,8 +23,8 @@ use super::report::Report;
 /// News from a worker.
 #[derive(Debug)]
 pub(super) enum Nudge {
-    /// A connect failed.
-    ConnectFailed,
+    /// A connect failed, in this way.
+    ConnectFailed(Observation),
     /// A connect went well.
     Connected,
     /// Someone waits to hear whether the backend is up or down.
@@ -72,6 +72,8 @@ const HURRY: Duration = Duration::from_millis(50);
 const DOUBT: Duration = Duration::from_secs(1);
 /// How often a name is looked up.
 const RESOLVE: Duration = Duration::from_secs(30);
+/// For the resolver to answer.
+const LOOK_UP: Duration = Duration::from_secs(5);
 
 /// Checks one backend.
 #[derive(Debug)]
@@ -104,6 +106,10 @@ impl Checker {
     /// Checks until aborted. `first_check` is dropped when the first check is over, or none is due.
     pub(super) async fn run(mut self, mut nudges: mpsc::Receiver<Nudge>, first_check: mpsc::Sender<()>) {
         self.resolve_if_due().await;
+        if self.subject.checks.active.as_ref().is_none_or(|active| active.drain.is_none()) {
+            // It is asked no more, so what it said last counts no more.
+            self.leaves(false);
+        }
         if self.next_check.is_some() {
             self.check().await;
         }
@@ -130,14 +136,14 @@ impl Checker {
     fn hear(&mut self, nudge: Nudge) {
         let passive = self.subject.checks.active.is_none();
         match nudge {
-            Nudge::ConnectFailed if passive || self.machine.health() == Health::Up => {
-                self.observe(Observation::Refused, "a connect failed");
+            Nudge::ConnectFailed(how) if passive || self.machine.health() == Health::Up => {
+                self.observe(how, "a connect failed");
                 self.hurry_if(!passive);
             }
             Nudge::Connected if passive && self.machine.health() == Health::Suspect => {
                 self.observe(Observation::Good, "a connect went well");
             }
-            Nudge::ConnectFailed | Nudge::Connected => {}
+            Nudge::ConnectFailed(_) | Nudge::Connected => {}
             Nudge::Verdict(reply) if self.machine.health() == Health::Down => {
                 // Whoever asked has gone if this fails.
                 let _ = reply.send(Health::Down);
@@ -217,7 +223,10 @@ impl Checker {
         };
         let own = self.subject.address.to_string();
         let host = host.as_deref().unwrap_or(&own);
-        let answer = probe::http(Question { address, host, path, limit: active.timeout }).await?;
+        let reads =
+            [&active.instance, &active.drain].iter().any(|field| matches!(field, Some(Field::Json(_))));
+        let body = if reads { probe::MAX_BODY } else { 0 };
+        let answer = probe::http(Question { address, host, path, limit: active.timeout, body }).await?;
         let report = Report::read(&answer, active.instance.as_ref(), active.drain.as_ref());
         if let Some(instance) = &report.instance {
             self.lives_as(instance);
@@ -254,7 +263,8 @@ impl Checker {
 
     /// Another instance is another life: what was bound to the former one is lost, since its memory is.
     fn lives_as(&self, instance: &str) {
-        let Subject { pool, name, state, shared, table, .. } = &self.subject;
+        let Subject { pool, name, state, shared, table, clock, .. } = &self.subject;
+        state.hear_instance(clock.now());
         if state.instance().is_some_and(|known| *known == *instance) {
             return;
         }
@@ -270,8 +280,8 @@ impl Checker {
     /// A backend may ask to be drained, and think better of it.
     fn leaves(&self, wants_to: bool) {
         let Subject { pool, name, state, shared, table, checks, clock, .. } = &self.subject;
-        if let Some(table) = table {
-            pool::begin_anew_if_over(state, table, clock.now());
+        if table.as_ref().is_some_and(|table| pool::begin_anew_if_over(state, table, clock.now())) {
+            shared.changed();
         }
         let leave = wants_to.then(|| Leave::new(Cause::Backend, clock.now(), checks.drain));
         if state.set_leaving_by_itself(leave) {
@@ -285,9 +295,12 @@ impl Checker {
         if self.next_resolve.is_none_or(|at| at > Instant::now()) {
             return;
         }
-        match lookup_host((host.as_str(), *port)).await {
-            Ok(found) => found.min().into_iter().for_each(|lowest| self.moved_to(lowest)),
-            Err(error) => tracing::warn!(backend = %self.subject.name, host, %error, "name does not resolve"),
+        match timeout(LOOK_UP, lookup_host((host.as_str(), *port))).await {
+            Ok(Ok(found)) => found.min().into_iter().for_each(|lowest| self.moved_to(lowest)),
+            Err(_) => tracing::warn!(backend = %self.subject.name, host, "no answer from the resolver"),
+            Ok(Err(error)) => {
+                tracing::warn!(backend = %self.subject.name, host, %error, "name does not resolve")
+            }
         }
         self.next_resolve = Some(Instant::now() + RESOLVE);
     }

@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::backend::Health;
+use crate::backend::health::Observation;
 use crate::clock::Clock;
 use crate::snapshot::Snapshot;
 use checker::{Checker, Nudge, Subject};
@@ -53,9 +54,9 @@ pub fn monitor(clock: Clock) -> (Monitor, Reporter, watch::Receiver<bool>) {
 }
 
 impl Reporter {
-    /// A connect to a backend failed.
-    pub fn connect_failed(&self, backend: u64) {
-        self.nudge(backend, Nudge::ConnectFailed);
+    /// A connect to a backend failed, in this way.
+    pub fn connect_failed(&self, backend: u64, how: Observation) {
+        self.nudge(backend, Nudge::ConnectFailed(how));
     }
 
     /// A connect to a suspect backend went well.

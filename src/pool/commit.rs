@@ -54,6 +54,7 @@ impl Pool {
             Tie::New | Tie::Bound => table.claim(key.fingerprint, key.placement, owner, now),
             Tie::Carried => table.adopt(key.fingerprint, key.placement, owner, now),
             Tie::Lost { epoch } => table.rebind(key.fingerprint, epoch, owner, now, force),
+            Tie::Outdone { epoch } => table.bring(key.fingerprint, epoch, owner, now, force),
         };
         match claim {
             Claim::Held(binding) => {
@@ -64,6 +65,13 @@ impl Pool {
             Claim::Moving(arrival) => Commit::Moving(arrival),
             Claim::Full => Commit::Full,
             Claim::OwnerFull => Commit::BackendFull,
+        }
+    }
+
+    /// A key that was to move stays where it is: nobody has been told to let go of it.
+    pub fn stay(&self, key: &Key) {
+        if let Some(table) = self.table() {
+            table.stay(key.fingerprint);
         }
     }
 

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::bounds::Bounds;
 use super::view::Chooser;
-use super::{Affinity, Home, Keeper, Key, Pool, Sessions, View};
+use super::{Affinity, Keeper, Key, Pool, Sessions, View};
+use crate::affinity::table::Binding;
 use crate::balance::Ask;
 use crate::clock::Now;
 use crate::config::OnBackendDown;
@@ -62,12 +63,26 @@ pub enum Tie {
         /// Epoch of the binding to give up.
         epoch: u64,
     },
+    /// The key is bound to another backend, and the client's cookie is later than that: another proxy has moved the
+    /// session to the chosen one since.
+    Outdone {
+        /// Epoch of the binding to give up.
+        epoch: u64,
+    },
 }
 
 impl Tie {
     /// Whether the request belongs to the chosen backend and to no other.
-    pub const fn is_fast(self) -> bool {
-        matches!(self, Self::Bound | Self::Carried)
+    pub const fn is_fixed(self) -> bool {
+        matches!(self, Self::Bound | Self::Carried | Self::Outdone { .. })
+    }
+
+    /// The epoch of the binding that is given up, if one is.
+    pub const fn given_up(self) -> Option<u64> {
+        match self {
+            Self::Lost { epoch } | Self::Outdone { epoch } => Some(epoch),
+            Self::None | Self::New | Self::Carried | Self::Bound => None,
+        }
     }
 }
 
@@ -159,6 +174,10 @@ impl Pool {
         let Some(binding) = sessions.table.peek(key.fingerprint, choice.now) else {
             return self.decide_unknown(sessions, view, key, choice);
         };
+        if let Some(backend) = self.moved_elsewhere(view, key, (&binding, choice.now)) {
+            let tie = Tie::Outdone { epoch: binding.epoch };
+            return Ok(Decision { backend, reason: Reason::Bound, tie });
+        }
         let keeper = view.keeper(&binding, choice.now);
         if let Keeper::Here(backend) = keeper {
             return Ok(Decision { backend, reason: Reason::Bound, tie: Tie::Bound });
@@ -166,6 +185,16 @@ impl Pool {
         may_move(sessions.on_backend_down, keeper, choice.now)?;
         let placed = Placed { hash: binding.placement, by_turns: key.by_turns };
         self.place(view, placed, choice, Reason::Rebound, Tie::Lost { epoch: binding.epoch })
+    }
+
+    /// The backend to which another proxy has moved the session: its cookie is later than what this table knows. An
+    /// earlier one, which a second tab may still show, does not count.
+    fn moved_elsewhere(&self, view: &View, key: &Key, (binding, now): (&Binding, Now)) -> Option<u32> {
+        if key.told <= binding.epoch {
+            return None;
+        }
+        let backend = self.at_home(view, key).filter(|backend| view.owner(*backend) != binding.owner)?;
+        (view.keeps(backend, key.placement, now) == Keeper::Here(backend)).then_some(backend)
     }
 
     /// A key that the table does not know: new, or known to the cookie that came with it.
@@ -176,11 +205,11 @@ impl Pool {
         key: &Key,
         choice: &Choice<'_>,
     ) -> Result<Decision, Refusal> {
-        let Some(home) = &key.home else {
+        if key.home.is_none() {
             return self.place(view, key.into(), choice, Reason::Placed, Tie::New);
-        };
+        }
         let keeper = self
-            .at_home(view, home)
+            .at_home(view, key)
             .map_or(Keeper::Gone, |backend| view.keeps(backend, key.placement, choice.now));
         if let Keeper::Here(backend) = keeper {
             return Ok(Decision { backend, reason: Reason::Bound, tie: Tie::Carried });
@@ -189,10 +218,14 @@ impl Pool {
         self.place(view, key.into(), choice, Reason::Rebound, Tie::New)
     }
 
-    /// The backend that a cookie means, if it still lives the same life.
-    pub fn at_home(&self, view: &View, home: &Home) -> Option<u32> {
-        let backend = self.backends.iter().position(|backend| backend.node == home.backend)? as u32;
-        view.home(backend).is_some_and(|now| now.is(home)).then_some(backend)
+    /// The backend that the cookie of a key means, if it still lives the same life, or a later one: that of a cookie which
+    /// another proxy sealed after this one last heard of the backend's instance.
+    pub fn at_home(&self, view: &View, key: &Key) -> Option<u32> {
+        let home = key.home.as_ref()?;
+        let position = self.backends.iter().position(|backend| backend.node == home.backend)? as u32;
+        let (now, known) = (view.home(position)?, self.backends.get(position as usize)?);
+        let later = now.address == home.address && key.told > known.state.instance_heard().micros();
+        (now.is(home) || later).then_some(position)
     }
 
     fn take_turns(&self, view: &View, choice: &Choice<'_>) -> Result<Decision, Refusal> {

@@ -152,10 +152,15 @@ pub struct Key {
     pub fingerprint: Fingerprint,
     /// Where its source stands among those that are learned from responses.
     pub learned: Option<u16>,
+    /// A `DELETE` of it ends its session: it is in a header field of its own, which says nothing but which session is
+    /// meant. A cookie comes with every request of a browser, whatever that deletes.
+    pub deletable: bool,
     /// Nobody would find it again by its hash, so it is placed in turns where a policy hashes.
     pub by_turns: bool,
     /// Where the client says it belongs, by a cookie that nobody else could have made.
     pub home: Option<Home>,
+    /// The epoch of the binding that the cookie tells of; 0 without one.
+    pub told: u64,
 }
 
 /// A backend in one of its lives, in words that mean the same in every process.
@@ -180,12 +185,8 @@ pub fn begin_anew_if_over(state: &State, table: &SessionTable, now: Now) -> bool
     ends
 }
 
-/// Whether nothing is left of a backend: nothing live, and no session in `table` that has not ended.
-pub fn is_empty(backend: &Backend, table: Option<&SessionTable>, now: Now) -> bool {
-    let over = backend.state.leave().is_some_and(|leave| leave.is_over(now));
-    let sessions = table.filter(|_| !over).map_or(0, |table| table.sessions(backend.state.owner()));
-    sessions == 0 && backend.state.sum(|counters| &counters.in_flight) == 0
-}
+/// After the deadline of a removed backend, for its exchanges to end before it is forgotten.
+const FORGET: Duration = Duration::from_secs(5);
 
 impl Home {
     /// Whether this is the backend that `other` means, in the same life as far as that is known.
@@ -204,6 +205,28 @@ impl From<&Ticket> for Home {
 }
 
 impl Affinity {
+    /// Whether nothing is left of a backend: nothing live, and no session that has not ended. In cookie mode there may be
+    /// sessions that this process has not seen; those that live ask for their backend within the idle time-out.
+    pub fn is_empty(&self, backend: &Backend, now: Now) -> bool {
+        let leave = backend.state.leave();
+        let over = leave.is_some_and(|leave| leave.is_over(now));
+        let sessions =
+            self.table().filter(|_| !over).map_or(0, |table| table.sessions(backend.state.owner()));
+        let unseen = match self {
+            Self::Cookie(_, sealer) => {
+                leave.is_some_and(|leave| now < leave.since.after(sealer.idle_timeout()))
+            }
+            Self::None | Self::Hash { .. } | Self::Table(_) => false,
+        };
+        sessions == 0 && (over || !unseen) && backend.state.sum(|counters| &counters.in_flight) == 0
+    }
+
+    /// Whether a removed backend has nothing left, or has had time enough for that.
+    pub fn is_forgettable(&self, backend: &Backend, now: Now) -> bool {
+        let late = backend.state.leave().is_some_and(|leave| leave.deadline.after(FORGET) <= now);
+        late || self.is_empty(backend, now)
+    }
+
     /// The session table, where there is one.
     pub fn table(&self) -> Option<&Arc<SessionTable>> {
         self.sessions().map(|sessions| &sessions.table)
@@ -265,6 +288,19 @@ impl Pool {
         self.affinity.table()
     }
 
+    /// Whether the pool itself is in the configuration no more, and only there until it is empty.
+    pub fn is_removed(&self) -> bool {
+        self.backends.iter().all(|backend| backend.state.is_removed())
+    }
+
+    /// Whether something of the pool that is in the configuration no more can be forgotten: a backend, or if the pool is
+    /// removed, the whole of it.
+    pub fn has_forgettable(&self, now: Now) -> bool {
+        let mut removed = self.backends.iter().filter(|backend| backend.state.is_removed());
+        let is_forgettable = |backend: &Arc<Backend>| self.affinity.is_forgettable(backend, now);
+        if self.is_removed() { removed.all(is_forgettable) } else { removed.any(is_forgettable) }
+    }
+
     /// Ends what is bound to a backend whose time to leave is over.
     pub fn end_if_over(&self, backend: &Backend, now: Now) {
         if self.table().is_some_and(|table| begin_anew_if_over(&backend.state, table, now)) {
@@ -275,8 +311,9 @@ impl Pool {
     /// Hashes a session key for this pool.
     pub fn key(&self, key: &SessionKey<'_, '_>) -> Key {
         let learn = self.sessions().map_or(&[][..], |sessions| &sessions.learn);
-        let learned = learn.iter().position(|source| source == key.source);
-        Key { learned: learned.map(|position| position as u16), ..self.hash_key(&key.bytes) }
+        let learned = learn.iter().position(|source| source == key.source).map(|position| position as u16);
+        let deletable = learned.is_some() && matches!(key.source, KeySource::Header(_));
+        Key { learned, deletable, ..self.hash_key(&key.bytes) }
     }
 
     /// The key of a session that the client's cookie carries, or will carry. `found` is the key that the request has
@@ -287,8 +324,17 @@ impl Pool {
             placement: placement.unwrap_or_else(|| stable_hash::mix(session)),
             fingerprint: Fingerprint(session),
             learned: None,
+            deletable: false,
             by_turns: placement.is_none(),
             home,
+            told: 0,
+        }
+    }
+
+    /// Ends a carried session as soon as nothing of it is live.
+    pub fn end_carried(&self, session: u64, now: Now) {
+        if let Some(table) = self.table() {
+            table.end(Fingerprint(session), now);
         }
     }
 
@@ -302,6 +348,14 @@ impl Pool {
     /// Hashes the bytes of a session key for this pool.
     pub fn hash_key(&self, bytes: &[u8]) -> Key {
         let fingerprint = self.table().map_or(Fingerprint(0), |table| table.fingerprint(bytes));
-        Key { placement: stable_hash::hash(bytes), fingerprint, learned: None, by_turns: false, home: None }
+        Key {
+            placement: stable_hash::hash(bytes),
+            fingerprint,
+            learned: None,
+            deletable: false,
+            by_turns: false,
+            home: None,
+            told: 0,
+        }
     }
 }

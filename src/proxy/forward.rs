@@ -23,6 +23,7 @@ use super::worker::{AskPool, Current};
 use super::{Plan, Worker, respond, ticket};
 use crate::affinity::Ticket;
 use crate::backend::Health;
+use crate::backend::health::Observation;
 use crate::clock::Now;
 use crate::headers;
 use crate::pool::{Affinity, Commit, Decision, Lease, Pool, Refusal, Tie, View};
@@ -51,8 +52,8 @@ pub(super) struct Forward {
     /// How many refused it.
     refused: usize,
     room: Room,
-    /// Whether a key on the move is to be moved although its former backend has not let go of it.
-    force: bool,
+    /// The tie that is to be cut although the former backend of the key has not let go of it.
+    force: Option<Tie>,
     /// Whether its backend refused it, but was found to be up.
     acquitted: bool,
     /// None only while it is on its way.
@@ -106,7 +107,7 @@ impl Forward {
             skip: Vec::new(),
             refused: 0,
             room: Room::default(),
-            force: false,
+            force: None,
             acquitted: false,
             request: Some(request),
             upgrade,
@@ -188,7 +189,8 @@ impl Forward {
                 }
                 Commit::Moving(arrival) => {
                     self.put_back(link);
-                    self.force = Box::pin(self.wait_for_move(&decision, &arrival)).await?;
+                    let force = Box::pin(self.wait_for_move(&decision, &arrival)).await?;
+                    self.force = force.then_some(decision.tie);
                     self.now = self.worker.clock.now();
                 }
             }
@@ -230,7 +232,7 @@ impl Forward {
     /// The backend has no room. Others may have, unless the request belongs to this one.
     async fn find_room(&mut self, view: &View, decision: &Decision) -> Result<(), Error> {
         let hashed = matches!(self.pool().affinity, Affinity::Hash { .. }) && self.plan.key.is_some();
-        if decision.tie.is_fast() || hashed {
+        if decision.tie.is_fixed() || hashed {
             let queued = self.queue_for(decision.backend).await;
             self.now = self.worker.clock.now();
             return queued;
@@ -268,7 +270,12 @@ impl Forward {
     }
 
     async fn wait_for_move(&self, decision: &Decision, arrival: &Notify) -> Result<bool, Error> {
-        let _waiting = Waiting::enter(self.pool(), &self.current.snapshot.limits)?;
+        let _waiting = Waiting::enter(self.pool(), &self.current.snapshot.limits).inspect_err(|_| {
+            // Nobody has been told to let go of the key, so it is not on the move.
+            if let Some(key) = &self.plan.key {
+                self.pool().stay(key);
+            }
+        })?;
         moving::wait(&self.worker, self.pool(), self.plan.key.as_ref(), decision, arrival).await
     }
 
@@ -284,7 +291,10 @@ impl Forward {
             return Commit::Go(None);
         }
         let view = self.current.view(self.plan.pool);
-        self.pool().commit(&view, self.plan.key.as_ref(), decision, self.now, self.force)
+        let force = self.force == Some(decision.tie);
+        // What is bound now gets an epoch, which other proxies compare with theirs.
+        let now = if decision.tie == Tie::Bound { self.now } else { self.worker.clock.now() };
+        self.pool().commit(&view, self.plan.key.as_ref(), decision, now, force)
     }
 
     fn put_back(&self, link: Link) {
@@ -330,8 +340,9 @@ impl Forward {
         let health = &self.worker.core.health;
         tracing::debug!(pool = %pool.name, backend = %backend.name, %error, "connect failed");
         backend.state.counters(self.worker.index).failures.up();
-        health.connect_failed(backend.state.id);
-        if decision.tie.is_fast() {
+        let how = if error.is_silence() { Observation::Silent } else { Observation::Refused };
+        health.connect_failed(backend.state.id, how);
+        if decision.tie.is_fixed() {
             if self.current.view(self.plan.pool).panics() {
                 return Next::Fail(Error::Unreachable);
             }
@@ -360,7 +371,7 @@ impl Forward {
             backend: decision.backend,
             lease,
             slot,
-            ticket: self.ticket_due(&decision),
+            ticket: lease.and_then(|lease| self.ticket_due(&decision, &lease)),
             placement: self.plan.key.map(|key| key.placement),
             link,
             record: self.reply.record.take(),
@@ -369,12 +380,12 @@ impl Forward {
         Running::begin(self.worker.clone(), self.current.clone(), self.membership.clone(), begun)
     }
 
-    fn ticket_due(&self, decision: &Decision) -> Option<Box<Ticket>> {
-        let (pool, key) = (self.pool(), self.plan.key.as_ref()?);
+    fn ticket_due(&self, decision: &Decision, lease: &Lease) -> Option<Box<Ticket>> {
+        let pool = self.pool();
         pool.sealer()?;
         let now = self.worker.clock.now();
         let view = self.current.view(self.plan.pool);
-        ticket::due(pool, &view, (decision.backend, key), (self.plan.ticket.as_deref(), now))
+        ticket::due(pool, &view, (decision.backend, lease), (self.plan.ticket.as_deref(), now))
     }
 
     async fn send(&mut self, running: &mut Running) -> Sent {
@@ -423,7 +434,7 @@ impl Forward {
     /// A connection that broke before it carried this request. One that was used before may just have idled too long;
     /// a new one that breaks says something about the backend.
     fn tried_in_vain(&mut self, decision: &Decision, link: Option<&Link>) {
-        if link.is_some_and(|link| !link.used) && !decision.tie.is_fast() {
+        if link.is_some_and(|link| !link.used) && !decision.tie.is_fixed() {
             self.skip.push(decision.backend);
         }
     }

@@ -2,7 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use http::HeaderMap;
+use http::response::Parts;
+use http::{HeaderMap, StatusCode};
 
 use super::Plan;
 use super::running::Running;
@@ -29,13 +30,15 @@ pub(super) fn learn_head(running: &mut Running, key: Option<&Key>, response: &He
 }
 
 /// A reader for the body of a response, if that could issue a key.
-pub(super) fn reader(running: &Running, plan: &Plan, response: &HeaderMap) -> Option<Box<Reader>> {
+pub(super) fn reader(running: &Running, plan: &Plan, response: &Parts) -> Option<Box<Reader>> {
     let pool = running.pool();
     let bodies = &pool.sessions()?.bodies;
-    if bodies.is_empty() {
+    // A part of a body is no JSON of its own, and an error issues nothing.
+    let whole = response.status.is_success() && response.status != StatusCode::PARTIAL_CONTENT;
+    if bodies.is_empty() || !whole {
         return None;
     }
-    match relevance(response) {
+    match relevance(&response.headers) {
         Relevance::Read => Some(Box::new(Reader { scanner: Scanner::new(bodies.clone()), key: plan.key })),
         Relevance::Encoded => {
             pool.shared.encoded_bodies.fetch_add(1, Ordering::Relaxed);

@@ -141,6 +141,6 @@ fn plan(worker: &Worker, current: &Current, asked: &mut Asked) -> Result<Plan, E
             record.key = Some(log_hash.hash_one(ticket.session));
         }
     }
-    let issued = key.is_some_and(|key| key.learned.is_some());
-    Ok(Plan { pool: route.pool, key, ticket, deletes: issued && asked.parts.method == Method::DELETE })
+    let deletable = key.is_some_and(|key| key.deletable);
+    Ok(Plan { pool: route.pool, key, ticket, deletes: deletable && asked.parts.method == Method::DELETE })
 }

@@ -8,8 +8,9 @@ use tokio::time::timeout;
 
 use super::error::Error;
 use super::{Order, Worker};
+use crate::affinity::table::Binding;
 use crate::config::Limits;
-use crate::pool::{Decision, Key, Pool, Tie};
+use crate::pool::{Decision, Key, Pool};
 use crate::watch::Call;
 
 /// For the other exchanges of the key to end politely.
@@ -51,10 +52,12 @@ pub(super) async fn wait(
     // Made before the look: what arrives from now on is not missed.
     let arrived = arrival.notified();
     tokio::pin!(arrived);
-    if table.peek(key.fingerprint, worker.clock.now()).is_none_or(|binding| binding.live == 0) {
+    let binding = table.peek(key.fingerprint, worker.clock.now());
+    let has_moved = |binding: &Binding| decision.tie.given_up().is_some_and(|epoch| epoch != binding.epoch);
+    if binding.is_none_or(|binding| binding.live == 0 || has_moved(&binding)) {
         return Ok(false);
     }
-    let Tie::Lost { epoch } = decision.tie else {
+    let Some(epoch) = decision.tie.given_up() else {
         // Another request moves it.
         return timeout(POLITE + DROPPED, arrived).await.map(|()| false).map_err(|_| Error::Moving);
     };

@@ -35,7 +35,7 @@ pub(super) fn respond(
         return upgrade::open(response, running, client);
     }
     let (mut parts, incoming) = response.into_parts();
-    let reader = lesson::reader(&running, plan, &parts.headers);
+    let reader = lesson::reader(&running, plan, &parts);
     let seen = headers::look_at_response(&parts.headers);
     if seen.transfer_encoding {
         parts.headers.remove(header::CONTENT_LENGTH);

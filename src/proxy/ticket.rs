@@ -6,7 +6,7 @@ use super::Worker;
 use super::running::Running;
 use crate::affinity::{Opened, Sealer, SessionKey, Ticket};
 use crate::clock::Now;
-use crate::pool::{Home, Key, Pool, View};
+use crate::pool::{Home, Key, Lease, Pool, View};
 
 /// The session that a request belongs to by its cookie, or the one that it begins.
 pub(super) fn session(
@@ -29,26 +29,32 @@ pub(super) fn session(
         }
     };
     let id = ticket.map_or_else(|| worker.draw.next(), |ticket| ticket.session);
-    (pool.carried_key(id, ticket.as_ref().map(Home::from), found), ticket)
+    let told = ticket.map_or(0, |ticket| ticket.epoch);
+    (Key { told, ..pool.carried_key(id, ticket.as_ref().map(Home::from), found) }, ticket)
 }
 
 /// What the cookie has to say from now on; none if what it says is right and fresh.
 pub(super) fn due(
     pool: &Pool,
     view: &View,
-    (backend, key): (u32, &Key),
+    (backend, lease): (u32, &Lease),
     (shown, now): (Option<&Ticket>, Now),
 ) -> Option<Box<Ticket>> {
     let (sealer, home) = (pool.sealer()?, view.home(backend)?);
-    let is_right = |shown: &Ticket| Home::from(shown) == home && !sealer.needs_seal(shown, now);
-    if shown.is_some_and(is_right) {
+    // One that knows of a later life of the backend than this proxy does is not corrected.
+    let heard = pool.backends.get(backend as usize)?.state.instance_heard();
+    let is_later = |shown: &Ticket| shown.backend == home.backend && shown.epoch > heard.micros();
+    let is_right = |shown: &Ticket| Home::from(shown) == home || is_later(shown);
+    if shown.is_some_and(|shown| is_right(shown) && !sealer.needs_seal(shown, now)) {
         return None;
     }
+    let told = shown.filter(|shown| is_right(shown)).map(Home::from).unwrap_or(home);
     Some(Box::new(Ticket {
-        backend: home.backend,
-        address: home.address,
-        incarnation: home.incarnation,
-        session: key.fingerprint.0,
+        backend: told.backend,
+        address: told.address,
+        incarnation: told.incarnation,
+        session: lease.key.0,
+        epoch: shown.filter(|shown| is_right(shown)).map_or(lease.epoch, |shown| shown.epoch),
         issued: shown.map_or(now.secs(), |shown| shown.issued),
         sealed: now.secs(),
     }))
@@ -61,6 +67,10 @@ pub(super) fn issue(running: &mut Running, fields: &mut HeaderMap, now: Now) {
     let Some(sealer) = running.pool().sealer() else { return };
     let caching = Caching::of(fields);
     if caching == Caching::Shared {
+        if ticket.issued == ticket.sealed {
+            // Nobody could come back to the session that would begin here.
+            running.pool().end_carried(ticket.session, now);
+        }
         return;
     }
     fields.append(header::SET_COOKIE, sealer.seal(&ticket, now, false));

@@ -13,7 +13,7 @@ use crate::backend::Backend;
 use crate::config::{self, Config, Errors, Problem, Wanted};
 use crate::explain::{Asked, Explanation, explain};
 use crate::health::Monitor;
-use crate::pool::{self, Keeper, Pool, View};
+use crate::pool::{Keeper, Pool, View};
 use crate::proxy::{Core, Order};
 use crate::snapshot::Snapshot;
 use crate::watch::Call;
@@ -25,8 +25,6 @@ const SWEEP_BUDGET: usize = 4096;
 
 /// How often one who waits for a backend to be empty looks.
 const LOOK: Duration = Duration::from_millis(100);
-/// After the deadline of a removed backend, for its exchanges to end before it is forgotten.
-const FORGET: Duration = Duration::from_secs(5);
 
 /// What the control thread is given.
 #[derive(Debug)]
@@ -208,17 +206,10 @@ impl Control {
     /// nothing is left. Meant to be called each second.
     pub(super) fn tidy(&self) {
         let (snapshot, now) = (self.core.snapshot(), self.core.clock.now());
-        let mut forgettable = false;
         for pool in &snapshot.pools {
-            for backend in &pool.backends {
-                let Some(leave) = backend.state.leave() else { continue };
-                pool.end_if_over(backend, now);
-                let left = pool::is_empty(backend, pool.table().map(|table| &**table), now);
-                let patience = leave.deadline.after(FORGET) <= now;
-                forgettable |= backend.state.is_removed() && (left || patience);
-            }
+            pool.backends.iter().for_each(|backend| pool.end_if_over(backend, now));
         }
-        if forgettable {
+        if snapshot.pools.iter().any(|pool| pool.has_forgettable(now)) {
             let current = self.current();
             // Too busy now: the next second will do.
             let _ = self.put_in_force(&current);
@@ -255,7 +246,8 @@ impl Control {
     /// Pools without a backend that could take new work.
     pub fn unready(&self) -> Vec<String> {
         let snapshot = self.core.snapshot();
-        let without = snapshot.pools.iter().filter(|pool| View::new(pool, 0).candidates().is_empty());
+        let pools = snapshot.pools.iter().filter(|pool| !pool.is_removed());
+        let without = pools.filter(|pool| View::new(pool, 0).candidates().is_empty());
         without.map(|pool| pool.name.to_string()).collect()
     }
 
@@ -275,13 +267,13 @@ impl Control {
         let now = self.core.clock.now();
         pool.end_if_over(&backend, now);
         let goes_on = wanted == Wanted::Drain && timeout.is_none() && backend.state.wanted() == wanted;
-        let timeout = timeout.unwrap_or(pool.drain.timeout);
-        let drain = config::Drain { timeout, spread: pool.drain.spread.min(timeout) };
         if !goes_on {
+            let timeout = timeout.unwrap_or(pool.drain.timeout);
+            let drain = config::Drain { timeout, spread: pool.drain.spread.min(timeout) };
             backend.state.wish(|wishes| wishes.order(wanted, drain, now));
         }
         pool.shared.changed();
-        tracing::info!(pool = %pool.name, backend = %backend.name, state = wanted.as_str(), ?timeout, "backend state");
+        tracing::info!(pool = %pool.name, backend = %backend.name, state = wanted.as_str(), "backend state");
         Ok(BackendStatus::of(&pool, &backend, now))
     }
 
@@ -294,7 +286,7 @@ impl Control {
         loop {
             let (in_pool, found) = self.backend(pool, backend)?;
             let now = self.core.clock.now();
-            let done = pool::is_empty(&found, in_pool.table().map(|table| &**table), now);
+            let done = in_pool.affinity.is_empty(&found, now);
             if done || Instant::now() >= end {
                 return Ok(Drained { done, status: BackendStatus::of(&in_pool, &found, now) });
             }

@@ -141,7 +141,7 @@ impl BackendStatus {
             connections,
             in_flight,
             seconds_left: leave.left(now).as_secs_f64(),
-            done: crate::pool::is_empty(backend, pool.table().map(|table| &**table), now),
+            done: pool.affinity.is_empty(backend, now),
         });
         Self {
             name: backend.name.to_string(),

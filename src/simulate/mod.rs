@@ -11,7 +11,6 @@ mod text;
 
 use std::sync::Arc;
 
-use crate::affinity::table::Fingerprint;
 use crate::backend::Health;
 use crate::clock::Now;
 use crate::config::{Config, OnBackendDown};
@@ -168,9 +167,7 @@ impl Fleet {
 
     /// A fingerprint only has to be another one for another key.
     fn key(&self, placement: u64) -> Key {
-        let table = self.pool().table();
-        let fingerprint = table.map_or(Fingerprint(0), |table| table.fingerprint(&placement.to_le_bytes()));
-        Key { placement, fingerprint, learned: None, by_turns: false, home: None }
+        Key { placement, ..self.pool().hash_key(&placement.to_le_bytes()) }
     }
 
     fn bind(&self, view: &View, key: &Key, now: Now) -> Option<u32> {

@@ -30,6 +30,13 @@ pub enum DialError {
     Handshake(#[from] hyper::Error),
 }
 
+impl DialError {
+    /// Whether nobody answered, as opposed to somebody who refused or broke off.
+    pub fn is_silence(&self) -> bool {
+        matches!(self, Self::TimedOut(_) | Self::Unresolved)
+    }
+}
+
 /// Connects to `address` within `limit`.
 ///
 /// # Errors

@@ -49,7 +49,8 @@ pub enum Fault {
 /// A session key, in words that mean the same on every worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tag {
-    /// Fingerprint in the pool's table; tables have seeds of their own, so it names the pool too.
+    /// Fingerprint in the pool's table. Tables have seeds of their own, and session ids are random, so it names the pool
+    /// too.
     pub key: u64,
     /// The epoch it was taken under.
     pub epoch: u64,

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::{DialError, connect};
 
@@ -33,7 +33,11 @@ pub enum ProbeError {
 impl ProbeError {
     /// Whether the backend said nothing at all in time, as opposed to refusing or breaking off.
     pub fn is_silence(&self) -> bool {
-        matches!(self, Self::TimedOut(_) | Self::Dial(DialError::TimedOut(_)))
+        match self {
+            Self::TimedOut(_) => true,
+            Self::Dial(error) => error.is_silence(),
+            Self::Http(_) | Self::Request(_) => false,
+        }
     }
 }
 
@@ -55,8 +59,10 @@ pub struct Question<'a> {
     pub host: &'a str,
     /// The target.
     pub path: &'a str,
-    /// For the whole.
+    /// For the head of the answer, and what is read of its body.
     pub limit: Duration,
+    /// Octets of the body that are of interest, at most [`MAX_BODY`]; with 0 its end is not waited for.
+    pub body: usize,
 }
 
 /// What was answered.
@@ -66,25 +72,23 @@ pub struct Answer {
     pub status: StatusCode,
     /// Its fields.
     pub headers: HeaderMap,
-    /// The first [`MAX_BODY`] octets of its body.
+    /// As much of its body as was asked for and came in time.
     pub body: Vec<u8>,
 }
 
-/// Octets of an answer's body that are read.
+/// Octets of an answer's body that are read at most.
 pub const MAX_BODY: usize = 64 * 1024;
 
-/// Asks, and reads the answer, the whole within the question's limit.
+/// Asks, and reads the answer, the whole within the question's limit. A body that breaks off or does not end in time is
+/// as good as none: what the head says counts all the same.
 ///
 /// # Errors
-/// Why there is none.
+/// Why there is no answer.
 pub async fn http(question: Question<'_>) -> Result<Answer, ProbeError> {
-    let limit = question.limit;
-    timeout(limit, get(question)).await.unwrap_or(Err(ProbeError::TimedOut(limit)))
-}
-
-async fn get(question: Question<'_>) -> Result<Answer, ProbeError> {
-    let Question { address, host, path, limit } = question;
-    let stream = connect(address, limit).await?;
+    let Question { address, host, path, limit, body: most } = question;
+    let end = Instant::now() + limit;
+    let late = |_| ProbeError::TimedOut(limit);
+    let stream = timeout_at(end, connect(address, limit)).await.map_err(late)??;
     let request = Request::get(path)
         .header(header::HOST, host)
         .header(header::USER_AGENT, concat!("homing/", env!("CARGO_PKG_VERSION")))
@@ -92,26 +96,26 @@ async fn get(question: Question<'_>) -> Result<Answer, ProbeError> {
         .body(Empty::<Bytes>::new())?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let answer = async move {
-        let (head, incoming) = sender.send_request(request).await?.into_parts();
-        let body = read(incoming).await?;
-        Ok::<_, hyper::Error>(Answer { status: head.status, headers: head.headers, body })
+        let response = timeout_at(end, sender.send_request(request)).await.map_err(late)??;
+        let (head, incoming) = response.into_parts();
+        let body = timeout_at(end, read(incoming, most.min(MAX_BODY))).await;
+        let body = body.ok().and_then(Result::ok).unwrap_or_default();
+        Ok(Answer { status: head.status, headers: head.headers, body })
     };
     tokio::select! {
-        answer = answer => Ok(answer?),
+        answer = answer => answer,
         // The answer may have been read ahead of the connection's end.
         Err(error) = connection => Err(error.into()),
     }
 }
 
-async fn read(mut incoming: Incoming) -> Result<Vec<u8>, hyper::Error> {
+async fn read(mut incoming: Incoming, most: usize) -> Result<Vec<u8>, hyper::Error> {
     let mut body = Vec::new();
-    while let Some(frame) = incoming.frame().await {
+    while body.len() < most {
+        let Some(frame) = incoming.frame().await else { break };
         if let Ok(data) = frame?.into_data() {
-            let room = MAX_BODY - body.len();
+            let room = most - body.len();
             body.extend_from_slice(&data[..data.len().min(room)]);
-        }
-        if body.len() == MAX_BODY {
-            break;
         }
     }
     Ok(body)

@@ -168,3 +168,19 @@ fn a_pool_of_two_waits_for_a_backend_that_restarts_in_place() {
     a.restart();
     assert_eq!(client.response().text(), "a");
 }
+
+#[test]
+fn a_key_that_could_not_begin_to_move_is_not_stuck() {
+    let fleet = Fleet::with(|setup| setup.limits("queue = 0").sticky("\"path:/game/{room}\""));
+    let room = room_on(&fleet.proxy, "b");
+    let mut slow = fleet.proxy.connect();
+    // A request that keeps its key: its head is there, and its body is not.
+    slow.send(format!("POST {room} HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"));
+    eventually("it is under way", || fleet.proxy.status("b").in_flight == 1);
+    fleet.turn("b", 503, "down");
+    assert_eq!(fleet.proxy.get(&room, &[]).status, 503, "nobody may wait for it to move");
+    fleet.turn("b", 200, "up");
+    assert_eq!(fleet.proxy.get(&room, &[]).text(), "b");
+    slow.send("12345");
+    assert_eq!(slow.response().text(), "b");
+}

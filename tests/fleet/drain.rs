@@ -246,3 +246,23 @@ fn asking_again_does_not_start_a_drain_anew() {
         "unless it is told how long"
     );
 }
+
+#[test]
+fn a_removed_pool_leaves_with_its_sessions_too() {
+    let events = Events::default();
+    let (a, b) = (echo("a", &events), Backend::named("b"));
+    let rest = format!("[[pool]]\nname = \"rest\"\nbackend = [{{ address = \"{}\" }}]\n", b.address);
+    let routes = "[[route]]\npath = \"/game\"\npool = \"app\"\n[[route]]\npool = \"rest\"";
+    let both =
+        rooms_of(&[&a]).routes(routes).table("drain", "timeout = \"300ms\"\nspread = \"0s\"").toml() + &rest;
+    let top = rooms_of(&[&a]).routes("[[route]]\npool = \"rest\"").toml();
+    let without = top[..top.find("[[pool]]").unwrap()].to_owned() + &rest;
+    let proxy = Setup::start_toml(&both);
+    let mut tunnel = Tunnel::open(proxy.connect(), "/game/7");
+    tunnel.hear();
+    proxy.control().apply(&homing::config::Config::parse(&without, "test").unwrap()).unwrap();
+    assert_eq!(proxy.get("/game/7", &[]).text(), "b", "no route leads there any more");
+    assert!(proxy.control().unready().is_empty(), "nor does anybody miss it");
+    assert_eq!(tunnel.close_code(), Some(1012));
+    eventually("it is forgotten", || proxy.control().pool_status("app").is_err());
+}

@@ -137,3 +137,17 @@ fn requests_without_a_key_take_turns_and_are_counted() {
     keyless.get("/", &[]);
     assert_eq!(keyless.control().pool_status("app").unwrap().keyless_total, 0, "nobody looks for one");
 }
+
+#[test]
+fn a_fleet_that_is_seen_for_the_first_time_has_not_just_started() {
+    let backends = ["a", "b", "c"].map(|name| Backend::checked(name, || 200));
+    let plain = rooms_of(&backends.each_ref()).checks(1, 1).start();
+    let slow = rooms_of(&backends.each_ref()).table("slow_start", "duration = \"1h\"").checks(1, 1).start();
+    for name in ["a", "b", "c"] {
+        plain.until(name, "up");
+        slow.until(name, "up");
+    }
+    for room in (0..60).map(|room| format!("/game/{room}")) {
+        assert_eq!(slow.get(&room, &[]).text(), plain.get(&room, &[]).text(), "{room}");
+    }
+}

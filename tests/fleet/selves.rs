@@ -114,3 +114,27 @@ fn its_own_drain_ends_at_its_deadline() {
     assert_eq!(tunnel.close_code(), Some(1012));
     assert_eq!(proxy.get(&room, &[]).text(), "b");
 }
+
+#[test]
+fn a_backend_that_is_asked_no_more_leaves_no_more() {
+    let (a, says) = speaking("a");
+    *says.lock().unwrap() = answer("200 OK", "x-draining: true\r\n", "");
+    let proxy = checked(&[&a], "drain_header = \"x-draining\"").start();
+    eventually("it drains", || proxy.status("a").drain.is_some());
+    proxy.apply(&checked(&[&a], ""));
+    eventually("it stays", || proxy.status("a").drain.is_none());
+}
+
+#[test]
+fn a_check_needs_no_end_of_a_body_that_nobody_reads() {
+    let endless = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n";
+    for (settings, health) in [("", "up"), ("instance_json = \"/id\"", "up")] {
+        let a = Backend::start("a", move |conn| {
+            conn.request();
+            conn.send(endless);
+            conn.until_closed();
+        });
+        let proxy = checked(&[&a], &format!("timeout = \"200ms\"\n{settings}")).start();
+        proxy.until("a", health);
+    }
+}

@@ -117,7 +117,7 @@ impl Truth {
     }
 
     pub(crate) fn turns(&mut self, health: Health, now: Now) {
-        if health == Health::Down || self.health == Health::Down || self.health == Health::Unknown {
+        if health == Health::Down || self.health == Health::Down {
             self.since = now;
         }
         self.health = health;

@@ -233,7 +233,7 @@ impl World {
         let Some(request) = self.requests.get_mut(&number) else { return };
         let backend = request.current.pool().backends[decision.backend as usize].clone();
         let health = backend.state.health();
-        if decision.tie.is_fast() {
+        if decision.tie.is_fixed() {
             let again = health == Health::Up && !std::mem::replace(&mut request.acquitted, true);
             if !again && health != Health::Down {
                 self.requests.remove(&number);
@@ -458,14 +458,11 @@ impl World {
         let lessons = pool.learn(&seen.view, backend, key.as_ref(), &response, self.now);
         let keys: Vec<Key> =
             issues.iter().map(|client| pool.hash_key(self.clients[*client].name.as_bytes())).collect();
-        // Header lines come after those of cookies.
-        if let Some(key) = key.filter(|_| takes_back && by_header) {
+        // Before anything is issued.
+        if let Some(key) = key.filter(|_| takes_back) {
             self.model.end(key.fingerprint.0, self.now);
         }
         self.check_lessons(&current, &seen, backend, (key, &keys), lessons);
-        if let Some(key) = key.filter(|_| takes_back && !by_header) {
-            self.model.end(key.fingerprint.0, self.now);
-        }
     }
 
     /// As an operator ends a session.

@@ -419,14 +419,22 @@ impl World {
             let truth = self.truth(id);
             truth.by_removal.get_or_insert(Leave::new(Cause::Removed, now, drain));
             let (is_over, owner) = (truth.is_over(now), truth.owner);
+            let leave = truth.leave().unwrap();
+            let is_late = leave.deadline.after(FORGET) <= now;
             let sessions = self.pool().table().map_or(0, |table| table.sessions(owner));
-            let is_left = (sessions > 0 && !is_over) || self.in_flight(id) > 0;
+            // Clients with cookies that this proxy has not seen may come yet.
+            let unseen = self.kind == Kind::Cookie && now < leave.since.after(self.idle_timeout());
+            let is_left = !is_late && ((!is_over && (sessions > 0 || unseen)) || self.in_flight(id) > 0);
             let is_there = self.pool().backends.iter().any(|known| known.state.id == id);
             assert_eq!(is_there, is_left, "{} is left", backend.name);
             if !is_left && self.kind != Kind::Hash {
                 self.model.over.insert(owner);
             }
         }
+    }
+
+    fn idle_timeout(&self) -> Duration {
+        bounds(&self.config).map_or(Duration::ZERO, |bounds| bounds.idle_timeout)
     }
 
     pub(crate) fn in_flight(&self, id: u64) -> usize {
@@ -451,7 +459,7 @@ impl World {
             assert_eq!(backend.state.leave(), truth.leave());
             let Some(leave) = truth.leave() else { continue };
             self.end_if_over(backend);
-            let left = pool::is_empty(backend, pool.table().map(|table| &**table), now);
+            let left = pool.affinity.is_empty(backend, now);
             forgettable |= truth.by_removal.is_some() && (left || leave.deadline.after(FORGET) <= now);
         }
         if forgettable {

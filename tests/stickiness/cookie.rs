@@ -291,3 +291,107 @@ fn a_session_with_a_tunnel_outlives_its_cookie() {
     assert_eq!(sessions(), 2, "the other began a new one");
     assert_eq!(proxy.control().pool_status("app").unwrap().refused_cookies_total, 1);
 }
+
+/// Asks two proxies in turns, and keeps what cookie they set; who answered.
+fn in_turns(proxies: [&Proxy; 2], cookie: &mut String, count: usize) -> Vec<String> {
+    let ask = |n: usize| {
+        let response = proxies[n % 2].get("/", &[cookie]);
+        if let Some(line) = response.field("set-cookie") {
+            *cookie = cookie_of(line);
+        }
+        response.text()
+    };
+    (0..count).map(ask).collect()
+}
+
+#[test]
+fn two_proxies_agree_on_where_a_session_went() {
+    let backends = ["a", "b", "c", "d", "e"].map(|name| Backend::checked(name, || 200));
+    let setup = cookie_mode(&backends.each_ref(), "").checks(1, 1);
+    let (one, two) = (setup.start(), setup.start());
+    for name in ["a", "b", "c", "d", "e"] {
+        one.until(name, "up");
+        two.until(name, "up");
+    }
+    let mut of_a: Vec<String> = (0..20)
+        .map(|_| first_visit(&one))
+        .filter(|(home, _)| home == "a")
+        .map(|(_, cookie)| cookie)
+        .collect();
+    assert!(of_a.iter().all(|cookie| two.get("/", &[cookie]).text() == "a"));
+    backends[0].stop();
+    one.until("a", "down");
+    two.until("a", "down");
+    for cookie in &mut of_a {
+        let answers = in_turns([&one, &two], cookie, 6);
+        assert!(answers.iter().all(|answer| *answer == answers[0] && answer != "a"), "{answers:?}");
+    }
+}
+
+#[test]
+fn a_later_cookie_beats_an_earlier_table() {
+    let backends = three();
+    let setup = cookie_mode(&backends.each_ref(), "");
+    let (one, two) = (setup.start(), setup.start());
+    let (home, mut cookie) = first_visit(&one);
+    assert_eq!(two.get("/", &[&cookie]).text(), home);
+    two.control().set_state("app", &home, Wanted::Maint, None).unwrap();
+    let moved = in_turns([&two, &two], &mut cookie, 1);
+    two.control().set_state("app", &home, Wanted::Ready, None).unwrap();
+    let answers = in_turns([&one, &two], &mut cookie, 6);
+    assert!(answers.iter().all(|answer| *answer == moved[0]), "{answers:?} after {moved:?}");
+}
+
+#[test]
+fn sessions_that_another_proxy_began_are_left_the_time_to_ask() {
+    let backends = three();
+    let (one, two) =
+        (cookie_mode(&backends.each_ref(), "").start(), cookie_mode(&backends.each_ref(), "").start());
+    let (home, cookie) = first_visit(&one);
+    two.control().set_state("app", &home, Wanted::Drain, None).unwrap();
+    assert!(!two.status(&home).drain.unwrap().done, "the idle time-out has not passed since");
+    let left: Vec<&Backend> = backends.iter().filter(|backend| backend.name != home).collect();
+    two.apply(&cookie_mode(&left, ""));
+    assert_eq!(two.get("/", &[&cookie]).text(), home, "a removed backend is drained");
+}
+
+#[test]
+fn a_cookie_of_a_later_life_is_believed() {
+    let instance = std::sync::Arc::new(std::sync::Mutex::new("one"));
+    let backends = ["a", "b", "c"].map(|name| {
+        let instance = instance.clone();
+        Backend::start(name, move |conn| {
+            while let Some(request) = conn.request() {
+                let named = *instance.lock().unwrap();
+                let instance = format!("HTTP/1.1 200 OK\r\nx-instance: {named}\r\ncontent-length: 0\r\n\r\n");
+                conn.send(if request.target() == "/healthz" { instance } else { ok(name) });
+            }
+        })
+    });
+    let checked = |interval: &str| {
+        let checks =
+            format!("path = \"/healthz\"\ninterval = \"{interval}\"\ninstance_header = \"x-instance\"");
+        cookie_mode(&backends.each_ref(), "").table("health", &checks).start()
+    };
+    let (seldom, often) = (checked("1h"), checked("30ms"));
+    *instance.lock().unwrap() = "two";
+    for name in ["a", "b", "c"] {
+        seldom.until(name, "up");
+        eventually("it is seen", || often.status(name).instance.as_deref() == Some("two"));
+    }
+    for _ in 0..6 {
+        let (home, cookie) = first_visit(&often);
+        let answer = seldom.get("/", &[&cookie]);
+        assert_eq!((answer.text(), answer.field("set-cookie")), (home, None));
+    }
+}
+
+#[test]
+fn a_response_without_the_cookie_begins_no_session() {
+    let backend = Backend::answering(
+        "a",
+        "HTTP/1.1 200 OK\r\ncache-control: public, max-age=60\r\ncontent-length: 1\r\n\r\na",
+    );
+    let proxy = cookie_mode(&[&backend], "").backend("a", "max_sessions = 2").start();
+    assert!((0..6).all(|_| proxy.get("/logo.png", &[]).status == 200));
+}

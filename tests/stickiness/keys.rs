@@ -135,3 +135,15 @@ fn a_route_may_have_keys_of_its_own_or_none() {
     assert!(fleet.are_one(&[("/?room=1", &[]), ("/own?own=1", &[])]), "one table for both");
     assert!(!fleet.are_one(&[("/free?room=1", &[])]));
 }
+
+#[test]
+fn octets_are_octets_wherever_they_are_found() {
+    let backend = Backend::named("a");
+    let proxy = Setup::of(&[&backend]).sticky("\"path:/game/{room}\", \"query:room\"").start();
+    for target in ["/game/%FF", "/x?room=%FF", "/x?a=b&room=%ff"] {
+        proxy.get(target, &[]);
+    }
+    assert_eq!(proxy.control().pool_status("app").unwrap().sessions, 1);
+    proxy.get("/x?room=%FE", &[]);
+    assert_eq!(proxy.control().pool_status("app").unwrap().sessions, 2);
+}

@@ -116,3 +116,23 @@ fn a_key_may_be_learned_in_one_route_and_used_in_another() {
         assert_eq!(proxy.get(&format!("/game/{room}"), &[]).text(), issuer);
     }
 }
+
+#[test]
+fn deleting_something_with_a_cookie_does_not_log_out() {
+    let (proxy, _backends) = fleet("Set-Cookie: sid={id}; Path=/; HttpOnly\r\n", "key = [\"cookie:sid\"]");
+    for _ in 0..10 {
+        let (issuer, cookie) = log_in(&proxy, "set-cookie");
+        proxy.ask(format!("DELETE /cart/items/5 HTTP/1.1\r\nHost: a\r\nCookie: {cookie}\r\n\r\n"));
+        assert_eq!(proxy.get("/cart", &[&format!("Cookie: {cookie}")]).text(), issuer);
+    }
+}
+
+#[test]
+fn a_namesake_that_is_taken_back_beside_it_ends_nothing() {
+    let fields = "Set-Cookie: sid={id}; Path=/\r\nSet-Cookie: sid=; Path=/old; Max-Age=0\r\n";
+    let (proxy, _backends) = fleet(fields, "key = [\"cookie:sid\"]");
+    for _ in 0..10 {
+        let (issuer, cookie) = log_in(&proxy, "set-cookie");
+        assert_eq!(proxy.get("/cart", &[&format!("Cookie: {cookie}")]).text(), issuer);
+    }
+}

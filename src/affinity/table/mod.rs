@@ -251,16 +251,32 @@ impl SessionTable {
     /// does not wait for what is live; only the epoch then tells old from new.
     pub fn rebind(&self, key: Fingerprint, epoch: u64, owner: u32, now: Now, force: bool) -> Claim {
         let mut shard = self.shard(key);
-        let Some(entry) = shard.find_mut(key.0, now).filter(|entry| entry.epoch == epoch) else {
-            return Claim::Changed;
-        };
-        if entry.live() > 0 && !force {
-            entry.set_moving(true);
-            return Claim::Moving(shard.arrival(key.0));
+        if let Some(not_free) = not_free(&mut shard, (key, epoch), now, force) {
+            return not_free;
         }
         if !self.owners.count(owner, Limit::Counts) {
             return Claim::OwnerFull;
         }
+        self.give_counted(shard, key, owner, now)
+    }
+
+    /// The same for a session that `owner` has already, though this table knew it elsewhere: its limit does not count.
+    pub fn bring(&self, key: Fingerprint, epoch: u64, owner: u32, now: Now, force: bool) -> Claim {
+        let mut shard = self.shard(key);
+        if let Some(not_free) = not_free(&mut shard, (key, epoch), now, force) {
+            return not_free;
+        }
+        self.owners.count(owner, Limit::Ignored);
+        self.give_counted(shard, key, owner, now)
+    }
+
+    fn give_counted(
+        &self,
+        mut shard: MutexGuard<'_, Shard>,
+        key: Fingerprint,
+        owner: u32,
+        now: Now,
+    ) -> Claim {
         let binding = self.give(&mut shard, key, owner, now);
         let arrived = shard.arrived(key.0);
         drop(shard);
@@ -268,6 +284,16 @@ impl SessionTable {
             arrived.notify_waiters();
         }
         binding.map_or(Claim::Changed, Claim::Held)
+    }
+
+    /// Takes back that a key moves; those who wait for that look again.
+    pub fn stay(&self, key: Fingerprint) {
+        let mut shard = self.shard(key);
+        let arrived = shard.stay(key.0);
+        drop(shard);
+        if let Some(arrived) = arrived {
+            arrived.notify_waiters();
+        }
     }
 
     /// Ends a session as soon as nothing of it is live, which may be at once: until then its key stays with its owner.
@@ -389,6 +415,19 @@ impl SessionTable {
         self.owners.uncount(former);
         Some(binding)
     }
+}
+
+/// What the mover of a key is told whose binding had `epoch`, if the key cannot move now. While something of it is live
+/// it is marked as moving, unless that is ignored by `force`.
+fn not_free(shard: &mut Shard, (key, epoch): (Fingerprint, u64), now: Now, force: bool) -> Option<Claim> {
+    let Some(entry) = shard.find_mut(key.0, now).filter(|entry| entry.epoch == epoch) else {
+        return Some(Claim::Changed);
+    };
+    if entry.live() > 0 && !force {
+        entry.set_moving(true);
+        return Some(Claim::Moving(shard.arrival(key.0)));
+    }
+    None
 }
 
 /// Why a session cannot begin.

@@ -128,6 +128,12 @@ impl Shard {
         released
     }
 
+    /// The key moves no more; returns whom to wake.
+    pub(super) fn stay(&mut self, key: u64) -> Option<Arc<Notify>> {
+        self.entries.find_mut(mix(key), |e| e.fingerprint == key)?.set_moving(false);
+        self.arrived(key)
+    }
+
     /// What to wait on until nothing of the former owner of `key` is live.
     pub(super) fn arrival(&mut self, key: u64) -> Arc<Notify> {
         if let Some((_, waiting)) = self.arrivals.iter().find(|(k, _)| *k == key) {

@@ -25,10 +25,15 @@ pub(super) fn all(top: &Section<'_>, sections: &[Section<'_>], routes: &[Route])
         top.complain("pool", Complaint::missing("there is no pool").help(help));
     }
     let mut taken = Unique::new();
+    let mut cookies = Unique::new();
     let pool = |(index, section): (usize, &Section<'_>)| {
         let keys = routes.iter().filter(|route| route.pool == index).filter_map(|route| route.key.as_ref());
         let pool = pool(section, &keys.flatten().cloned().collect::<Vec<_>>())?;
         taken.claim(pool.name.clone(), section, "name", "name as the pool");
+        if let Some(Mode::Cookie(sealed)) = pool.sticky.as_ref().map(|sticky| &sticky.mode) {
+            // Each would take the other's sessions for its own.
+            cookies.claim(sealed.cookie.name.clone(), section, "sticky", "name of a cookie as the pool");
+        }
         Some(pool)
     };
     sections.iter().enumerate().filter_map(pool).collect()
