@@ -6,6 +6,8 @@
 mod learning;
 #[path = "decision/proxy.rs"]
 mod proxy;
+#[path = "decision/slow_start.rs"]
+mod slow_start;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,18 +17,10 @@ use homing::config::{Address, Wanted};
 use homing::pool::{Choice, Commit, Lesson, Lessons, Reason, Refusal, Tie, View};
 use homing::snapshot::Snapshot;
 
-use proxy::{Fleet, HASH, Proxy, TABLE, THREE, config};
+use proxy::{Fleet, HASH, Proxy, TABLE, THREE, config, others};
 
 fn bound(backend: &str) -> (String, Reason) {
     (backend.into(), Reason::Bound)
-}
-
-fn others(backend: &str) -> [&'static str; 2] {
-    match backend {
-        "a" => ["b", "c"],
-        "b" => ["a", "c"],
-        _ => ["a", "b"],
-    }
 }
 
 // === Table mode: nothing alive moves ===

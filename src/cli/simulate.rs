@@ -23,7 +23,7 @@ pub(super) struct Arguments {
     /// Keys to try it with: a file with one on each line, or how many of key-0, key-1 and so on.
     #[arg(long, value_name = "FILE|N", default_value = "100000", conflicts_with = "log")]
     keys: String,
-    /// Take the keys from an access log of `homing run`, text or JSON.
+    /// Take the keys from an access log of `homing run`, text or JSON. It has hashes of them: how many, not which.
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
     /// Write the figures as JSON.

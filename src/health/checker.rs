@@ -299,7 +299,7 @@ impl Checker {
             Ok(Ok(found)) => found.min().into_iter().for_each(|lowest| self.moved_to(lowest)),
             Err(_) => tracing::warn!(backend = %self.subject.name, host, "no answer from the resolver"),
             Ok(Err(error)) => {
-                tracing::warn!(backend = %self.subject.name, host, %error, "name does not resolve")
+                tracing::warn!(backend = %self.subject.name, host, %error, "name does not resolve");
             }
         }
         self.next_resolve = Some(Instant::now() + RESOLVE);

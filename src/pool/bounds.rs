@@ -96,7 +96,7 @@ impl<'a> Bounds<'a> {
     /// Those that came up so recently that this piece of work is not among their growing share. Hashing the key says
     /// which is, so that the same key is let in by every proxy.
     fn starting(&self, candidates: &'a [Candidate], key: u64, now: Now) -> impl Iterator<Item = u32> {
-        let draw = if key == 0 { stable_hash::mix(now.micros()) } else { key };
+        let draw = if key == 0 { self.view.draw() ^ stable_hash::mix(now.micros()) } else { key };
         let shut = move |candidate: &&Candidate| {
             let ramp = ramp(self.view.since(candidate.backend), self.pool.slow_start, now);
             ramp.is_some_and(|ramp| stable_hash::share(draw ^ candidate.node.rotate_left(32)) >= ramp)

@@ -1,6 +1,7 @@
 //! What one worker knows of a pool at one generation: who may take what. Rebuilt when health or wishes change, so that
 //! a decision reads no shared memory but the generation number.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -30,6 +31,8 @@ pub struct View {
     /// So many seem to fail that it is more likely that the checks do.
     panics: bool,
     leaving: Vec<Leaver>,
+    /// Of [`Self::draw`].
+    draws: Cell<u64>,
 }
 
 /// A backend on its way out.
@@ -103,7 +106,14 @@ impl View {
             leaving: pool.backends.iter().zip(&backends).filter_map(leaver).collect(),
             panics,
             backends,
+            draws: Cell::new(seed),
         }
+    }
+
+    /// Another number at each call, for choices that no key makes.
+    pub(super) fn draw(&self) -> u64 {
+        self.draws.set(self.draws.get().wrapping_add(1));
+        stable_hash::mix(self.draws.get())
     }
 
     /// Observed health of a backend, by its position in the pool.

@@ -48,7 +48,7 @@ pub(super) fn due(
     if shown.is_some_and(|shown| is_right(shown) && !sealer.needs_seal(shown, now)) {
         return None;
     }
-    let told = shown.filter(|shown| is_right(shown)).map(Home::from).unwrap_or(home);
+    let told = shown.filter(|shown| is_right(shown)).map_or(home, Home::from);
     Some(Box::new(Ticket {
         backend: told.backend,
         address: told.address,

@@ -249,7 +249,7 @@ async fn close(tunnel: &mut Tunnel, call: Call, running: &mut Running, worker: &
         // It is being left; what it hears of that is a courtesy.
         let _ = tunnel.backend.try_write(&close_to_backend(code, reason, mask));
     }
-    let _ = SockRef::from(&tunnel.backend).shutdown(Shutdown::Both);
+    let _ = SockRef::from(&tunnel.backend).shutdown(Shutdown::Write);
     running.release();
     if !matches!(quiet, Ok(Ok(()))) || tunnel.down.ended {
         return Closed::by_force("dropped within a frame");
@@ -257,8 +257,13 @@ async fn close(tunnel: &mut Tunnel, call: Call, running: &mut Running, worker: &
     if !tunnel.down.frames.is_closed() && tunnel.client.try_write(&close_to_client(code, reason)).is_err() {
         return Closed::by_force("dropped with data unsent");
     }
-    let answered = timeout(ECHO, handshake(tunnel, worker)).await.unwrap_or(false);
-    let _ = SockRef::from(&tunnel.client).shutdown(Shutdown::Write);
+    let Tunnel { client, backend, up, .. } = tunnel;
+    let part = async {
+        let answered = timeout(ECHO, handshake(client, up, worker)).await.unwrap_or(false);
+        let _ = SockRef::from(&*client).shutdown(Shutdown::Write);
+        answered
+    };
+    let (answered, _) = tokio::join!(part, timeout(ECHO, hear_out(backend, worker)));
     if !answered {
         return Closed::by_force("dropped: the client did not answer the Close");
     }
@@ -267,8 +272,7 @@ async fn close(tunnel: &mut Tunnel, call: Call, running: &mut Running, worker: &
 
 /// Waits for the client's Close, after which the side that serves ends the connection (RFC 6455 §7.1.1). A client that
 /// ends it itself has heard enough.
-async fn handshake(tunnel: &mut Tunnel, worker: &Worker) -> bool {
-    let Tunnel { client, up, .. } = tunnel;
+async fn handshake(client: &TcpStream, up: &mut Flow, worker: &Worker) -> bool {
     let has_closed = |up: &Flow| up.frames.is_closed() || up.beyond.is_closed() && up.beyond.at_boundary();
     while !has_closed(up) {
         if client.readable().await.is_err() {
@@ -283,4 +287,17 @@ async fn handshake(tunnel: &mut Tunnel, worker: &Worker) -> bool {
         }
     }
     true
+}
+
+/// Reads what the backend still says, of which nobody hears, until it ends the connection: a socket that is closed with
+/// data unread resets it, and the backend could lose the Close.
+async fn hear_out(backend: &TcpStream, worker: &Worker) {
+    while backend.readable().await.is_ok() {
+        match backend.try_read(&mut worker.scratch.borrow_mut()) {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
 }

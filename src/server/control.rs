@@ -267,13 +267,14 @@ impl Control {
         let now = self.core.clock.now();
         pool.end_if_over(&backend, now);
         let goes_on = wanted == Wanted::Drain && timeout.is_none() && backend.state.wanted() == wanted;
+        let said = timeout.map(tracing::field::debug);
         if !goes_on {
             let timeout = timeout.unwrap_or(pool.drain.timeout);
             let drain = config::Drain { timeout, spread: pool.drain.spread.min(timeout) };
             backend.state.wish(|wishes| wishes.order(wanted, drain, now));
         }
         pool.shared.changed();
-        tracing::info!(pool = %pool.name, backend = %backend.name, state = wanted.as_str(), "backend state");
+        tracing::info!(pool = %pool.name, backend = %backend.name, state = wanted.as_str(), timeout = said, "backend state");
         Ok(BackendStatus::of(&pool, &backend, now))
     }
 

@@ -138,3 +138,11 @@ pub(crate) fn config(settings: &str, fleet: Fleet<'_>) -> Config {
     }
     Config::parse(&source, "test.toml").unwrap()
 }
+
+pub(crate) fn others(backend: &str) -> [&'static str; 2] {
+    match backend {
+        "a" => ["b", "c"],
+        "b" => ["a", "c"],
+        _ => ["a", "b"],
+    }
+}
