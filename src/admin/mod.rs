@@ -1,5 +1,5 @@
 //! The admin listener: a small JSON API on an address of its own, by which operators and their scripts look at the proxy
-//! and change it. What they can see and do is [`Control`]'s; who may is [`guard`]'s.
+//! and change it. What they can see and do is [`Control`]'s; who may is `guard`'s.
 //!
 //! `GET /healthz` · `GET /readyz` · `GET /api/status` · `GET /api/pools`, `/api/pools/{pool}`,
 //! `/api/pools/{pool}/backends/{backend}` · `PUT …/backends/{backend}/state` · `GET …/backends/{backend}/drained?wait=30s` ·
