@@ -44,17 +44,17 @@ pub(super) fn due(
     // One that knows of a later life of the backend than this proxy does is not corrected.
     let heard = pool.backends.get(backend as usize)?.state.instance_heard();
     let is_later = |shown: &Ticket| shown.backend == home.backend && shown.epoch > heard.micros();
-    let is_right = |shown: &Ticket| Home::from(shown) == home || is_later(shown);
-    if shown.is_some_and(|shown| is_right(shown) && !sealer.needs_seal(shown, now)) {
+    let right = shown.filter(|shown| Home::from(*shown) == home || is_later(shown));
+    if right.is_some_and(|shown| !sealer.needs_seal(shown, now)) {
         return None;
     }
-    let told = shown.filter(|shown| is_right(shown)).map_or(home, Home::from);
+    let told = right.map_or(home, Home::from);
     Some(Box::new(Ticket {
         backend: told.backend,
         address: told.address,
         incarnation: told.incarnation,
         session: lease.key.0,
-        epoch: shown.filter(|shown| is_right(shown)).map_or(lease.epoch, |shown| shown.epoch),
+        epoch: right.map_or(lease.epoch, |shown| shown.epoch),
         issued: shown.map_or(now.secs(), |shown| shown.issued),
         sealed: now.secs(),
     }))
