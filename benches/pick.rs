@@ -18,24 +18,13 @@ use homing::config::{Balance, Config};
 use homing::pool::{Pool, View};
 use homing::snapshot::Snapshot;
 
-const POLICIES: [Balance; 8] = [
-    Balance::RoundRobin,
-    Balance::LeastRequest,
-    Balance::Random,
-    Balance::LeastSessions,
-    Balance::First,
-    Balance::Rendezvous,
-    Balance::RingHash,
-    Balance::Maglev,
-];
-
 fn main() {
     let mut criterion = Criterion::default()
         .sample_size(20)
         .warm_up_time(Duration::from_millis(200))
         .measurement_time(Duration::from_millis(700))
         .configure_from_args();
-    for policy in POLICIES {
+    for &(_, policy) in Balance::WORDS {
         let mut group = criterion.benchmark_group(format!("pick/{policy}"));
         for n in [4, 100, 1000] {
             let fleets = [

@@ -32,17 +32,6 @@ fn ask_busy<'a>(key: u64, skip: &'a [u32], count: &'a dyn Fn(u32) -> u64) -> Ask
     Ask { key, skip, load: count, sessions: count }
 }
 
-pub(crate) const POLICIES: [Balance; 8] = [
-    Balance::RoundRobin,
-    Balance::LeastRequest,
-    Balance::Random,
-    Balance::LeastSessions,
-    Balance::First,
-    Balance::Rendezvous,
-    Balance::RingHash,
-    Balance::Maglev,
-];
-
 proptest! {
     #![proptest_config(cases(24))]
 
@@ -56,7 +45,7 @@ proptest! {
         let candidates = candidates(&fleet);
         let left: BTreeSet<u32> = (0..candidates.len() as u32).filter(|i| !skip.contains(i)).collect();
         let skip: Vec<u32> = skip.into_iter().collect();
-        for policy in POLICIES {
+        for &(_, policy) in Balance::WORDS {
             let balancer = balancer(policy, &fleet, seed);
             for key in (0..20).map(mix) {
                 let picked = balancer.pick(&candidates, &ask_busy(key, &skip, &u64::from));
@@ -78,7 +67,7 @@ proptest! {
         let fleet = fleet(weights);
         let candidates = candidates(&fleet);
         let count = |backend: u32| counts[backend as usize];
-        for policy in POLICIES {
+        for &(_, policy) in Balance::WORDS {
             let table = hash_table(policy, &fleet);
             let begun = || {
                 let balancer = Balancer::new(policy, &candidates, seed, table.clone());

@@ -165,7 +165,7 @@ fn the_last_of_many_is_found() {
 #[test]
 fn only_hash_tables_have_a_table() {
     let three = fleet([1, 2, 3]);
-    for policy in crate::policies::POLICIES {
+    for &(_, policy) in Balance::WORDS {
         let table = HashTable::new(policy, &members(&three));
         assert_eq!(table.is_some(), TABLES.contains(&policy), "{policy}");
         assert!(table.is_none_or(|table| table.bytes() > 6 * POINTS_PER_WEIGHT as usize * 12), "{policy}");
