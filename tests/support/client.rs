@@ -61,7 +61,8 @@ impl Client {
     #[track_caller]
     pub fn head(&mut self) -> Response {
         let Some(head) = self.reader.head() else {
-            panic!("no response; left: {:?}", String::from_utf8_lossy(&self.reader.buffer))
+            let Reader { buffer, failed, .. } = &self.reader;
+            panic!("no response ({failed:?}); left: {:?}", String::from_utf8_lossy(buffer))
         };
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
         assert!(head.starts_with("HTTP/1.") && status.is_some(), "not a status line: {head}");

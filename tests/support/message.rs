@@ -70,11 +70,13 @@ pub struct Reader<R> {
     pub buffer: Vec<u8>,
     /// The other side has ended, or is gone.
     pub ended: bool,
+    /// How it went, if not in order.
+    pub failed: Option<io::Error>,
 }
 
 impl<R: Read> Reader<R> {
     pub fn new(source: R) -> Self {
-        Self { source, buffer: Vec::new(), ended: false }
+        Self { source, buffer: Vec::new(), ended: false, failed: None }
     }
 
     /// Reads what is there; false at the end.
@@ -90,7 +92,9 @@ impl<R: Read> Reader<R> {
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                 panic!("nothing came in time; so far: {:?}", String::from_utf8_lossy(&self.buffer))
             }
-            Err(_) => self.ended = true,
+            // A read with a time-out is not resumed after its process was stopped for a while.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => (self.ended, self.failed) = (true, Some(error)),
         }
         !self.ended
     }
