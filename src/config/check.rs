@@ -4,9 +4,11 @@
 mod admin;
 mod cookie;
 mod health;
+mod listener;
 mod pool;
 mod route;
 mod sticky;
+mod tls;
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -16,10 +18,10 @@ use std::time::Duration;
 use toml::de::DeTable;
 use tracing_subscriber::EnvFilter;
 
-use super::file::{Section, Unique};
+use super::file::Section;
 use super::report::{Complaint, Report};
 use super::value::{self, Outcome, choice, duration, flag, number, parsed, positive, size};
-use super::{Config, Errors, Limits, Listener, Log, LogFormat, Server, address, contract, suggest, syntax};
+use super::{Config, Errors, Limits, Log, LogFormat, Server, address, contract, suggest, syntax};
 
 /// More threads than this are a slip of the finger.
 const MOST_WORKERS: u64 = 1024;
@@ -29,6 +31,9 @@ const MOST_HEADERS: u64 = 24_576;
 const LEAST_HEADER_BYTES: u64 = 8 << 10;
 /// A request head is held in memory as a whole.
 const MOST_HEADER_BYTES: u64 = 16 << 20;
+
+/// What one connection may hold back is so many windows.
+const MOST_STREAMS: u64 = 10_000;
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
@@ -49,7 +54,7 @@ fn file(top: &Section<'_>) -> Config {
         server: server(&top.table("server", &contract::SERVER)),
         admin: admin::read(&top.table("admin", &contract::ADMIN)),
         log: log(&top.table("log", &contract::LOG)),
-        listeners: listeners(top),
+        listeners: listener::all(top),
         pools: pool::all(top, &pools, &routes),
         routes,
         limits: limits(&top.table("limits", &contract::LIMITS)),
@@ -85,27 +90,12 @@ fn log_filter(text: &str) -> Outcome<String> {
     Err(Complaint::invalid(format!("{text:?} is not a log level")).help(help.unwrap_or_else(forms)))
 }
 
-fn listeners(top: &Section<'_>) -> Vec<Listener> {
-    let sections = top.tables("listener", &contract::LISTENER);
-    if top.lacks("listener") {
-        let help = "add [[listener]] with an address, like \"0.0.0.0:8080\"";
-        top.complain("listener", Complaint::missing("there is no listener").help(help));
-    }
-    let mut taken = Unique::new();
-    let listener = |section: &Section<'_>| {
-        let address = section.need("address", parsed(address::listener))?;
-        if address.port() != 0 {
-            taken.claim(address, section, "address", "address as the listener");
-        }
-        Some(Listener { address })
-    };
-    sections.iter().filter_map(listener).collect()
-}
-
 fn limits(section: &Section<'_>) -> Limits {
     let seconds = Duration::from_secs;
     Limits {
         connections: section.or("connections", 100_000, number(1..=u64::MAX)),
+        connections_per_ip: section.or("connections_per_ip", 0, number(0..=u64::MAX)),
+        streams: section.or("streams", 100, number(1..=MOST_STREAMS)),
         header_timeout: section.or("header_timeout", seconds(10), positive),
         body_timeout: section.or("body_timeout", seconds(30), positive),
         header_bytes: section.or("header_bytes", 64 << 10, size(LEAST_HEADER_BYTES..=MOST_HEADER_BYTES)),

@@ -21,13 +21,9 @@ pub(super) enum Unless {
     Never,
     /// `false`.
     False,
-    /// `0`.
-    Zero,
-    /// This word.
-    Word(&'static str),
 }
 
-use Unless::{False, Never, Word, Zero};
+use Unless::{False, Never};
 
 pub(super) const TOP: Table = Table {
     header: "",
@@ -43,9 +39,10 @@ pub(super) const ADMIN: Table = Table { header: "[admin]", keys: &["address", "t
 pub(super) const LOG: Table = Table { header: "[log]", keys: &["level", "format", "access"], later: &[] };
 pub(super) const LISTENER: Table = Table {
     header: "[[listener]]",
-    keys: &["address"],
-    later: &[("tls", Never), ("client_ca", Never), ("proxy_protocol", False), ("http2", False)],
+    keys: &["address", "tls", "client_ca", "proxy_protocol", "http2", "max_connections"],
+    later: &[],
 };
+pub(super) const LISTENER_TLS: Table = Table { header: "tls", keys: &["cert", "key"], later: &[] };
 pub(super) const ROUTE: Table =
     Table { header: "[[route]]", keys: &["host", "path", "pool", "key"], later: &[] };
 pub(super) const POOL: Table = Table {
@@ -62,9 +59,17 @@ pub(super) const POOL: Table = Table {
         "timeouts",
         "drain",
         "slow_start",
+        "protocol",
+        "proxy_protocol",
+        "tls",
+        "retry",
     ],
-    later: &[("protocol", Word("http1")), ("proxy_protocol", Word("none")), ("tls", Never), ("retry", Never)],
+    later: &[],
 };
+pub(super) const POOL_TLS: Table =
+    Table { header: "[pool.tls]", keys: &["ca", "server_name", "cert", "key", "verify"], later: &[] };
+pub(super) const RETRY: Table =
+    Table { header: "[pool.retry]", keys: &["attempts", "budget_percent"], later: &[] };
 pub(super) const BACKEND: Table = Table {
     header: "[[pool.backend]]",
     keys: &["name", "address", "weight", "state", "max_connections", "max_sessions"],
@@ -116,13 +121,15 @@ pub(super) const HEALTH: Table = Table {
         "instance_json",
         "drain_header",
         "drain_json",
+        "grpc",
+        "grpc_service",
     ],
-    later: &[("grpc", False)],
+    later: &[],
 };
 pub(super) const OUTLIER: Table = Table {
     header: "[pool.outlier]",
-    keys: &["consecutive_failures", "eject"],
-    later: &[("max_ejected_percent", Never)],
+    keys: &["consecutive_failures", "eject", "max_ejected_percent"],
+    later: &[],
 };
 pub(super) const TIMEOUTS: Table = Table {
     header: "[pool.timeouts]",
@@ -135,6 +142,8 @@ pub(super) const LIMITS: Table = Table {
     header: "[limits]",
     keys: &[
         "connections",
+        "connections_per_ip",
+        "streams",
         "header_timeout",
         "body_timeout",
         "header_bytes",
@@ -144,12 +153,29 @@ pub(super) const LIMITS: Table = Table {
         "keep_alive",
         "queue",
     ],
-    later: &[("connections_per_ip", Zero)],
+    later: &[],
 };
 
 const ALL: &[Table] = &[
-    TOP, SERVER, ADMIN, LOG, LISTENER, ROUTE, POOL, BACKEND, STICKY, COOKIE, HEALTH, OUTLIER, TIMEOUTS,
-    DRAIN, SLOW_START, LIMITS,
+    TOP,
+    SERVER,
+    ADMIN,
+    LOG,
+    LISTENER,
+    LISTENER_TLS,
+    ROUTE,
+    POOL,
+    POOL_TLS,
+    BACKEND,
+    STICKY,
+    COOKIE,
+    HEALTH,
+    OUTLIER,
+    TIMEOUTS,
+    RETRY,
+    DRAIN,
+    SLOW_START,
+    LIMITS,
 ];
 
 impl Table {

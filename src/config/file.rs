@@ -242,7 +242,5 @@ fn is(value: &DeValue<'_>, unless: Unless) -> bool {
     match unless {
         Unless::Never => false,
         Unless::False => value.as_bool() == Some(false),
-        Unless::Zero => value.as_integer().is_some_and(|integer| integer.as_str() == "0"),
-        Unless::Word(word) => value.as_str() == Some(word),
     }
 }

@@ -15,6 +15,7 @@ mod report;
 mod suggest;
 mod summary;
 mod syntax;
+mod tls;
 mod token;
 mod units;
 mod value;
@@ -38,6 +39,7 @@ pub use pointer::{Pointer, PointerError};
 pub use preset::Preset;
 pub(crate) use suggest::did_you_mean;
 pub use summary::Summary;
+pub use tls::{ClientTls, Identity, Roots, ServerTls, Verify};
 pub use token::Token;
 
 /// Everything one `proxy.toml` says.
@@ -104,6 +106,14 @@ pub enum LogFormat {
 pub struct Listener {
     /// Address and port; port 0 takes a free one.
     pub address: SocketAddr,
+    /// TLS; `None`: none.
+    pub tls: Option<ServerTls>,
+    /// Whether connections begin with a PROXY header, and come from trusted proxies only.
+    pub proxy_protocol: bool,
+    /// Whether clients may speak HTTP/2: agreed on by ALPN with TLS, by prior knowledge without. Default on.
+    pub http2: bool,
+    /// Client connections at one time; 0: as many as the process may have (the default).
+    pub max_connections: usize,
 }
 
 /// `[[route]]`: which requests go to which pool.
@@ -143,6 +153,12 @@ pub struct Pool {
     /// While more than this percentage of the backends fail their checks by time-out or bad status, nothing bound moves.
     /// 0 to 100; 0: off (the default).
     pub panic_threshold: u32,
+    /// What is spoken to backends.
+    pub protocol: Protocol,
+    /// The header that connections to backends begin with.
+    pub proxy_protocol: ProxyProtocol,
+    /// TLS to backends; `None`: none.
+    pub tls: Option<ClientTls>,
     /// Stickiness, when there is a key.
     pub sticky: Option<Sticky>,
     /// At least one; names are unique within the pool.
@@ -153,10 +169,41 @@ pub struct Pool {
     pub outlier: Outlier,
     /// How long things may take.
     pub timeouts: Timeouts,
+    /// How often a request is tried.
+    pub retry: Retry,
     /// How backends are emptied.
     pub drain: Drain,
     /// How long a backend that has come up takes less than its share of new work. Default 0: not at all.
     pub slow_start: Duration,
+}
+
+/// `pool.protocol`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1 (the default).
+    Http1,
+    /// HTTP/2: with TLS agreed on by ALPN, without by prior knowledge.
+    Http2,
+}
+
+/// `pool.proxy_protocol`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// None (the default).
+    None,
+    /// A line of text.
+    V1,
+    /// The binary form.
+    V2,
+}
+
+/// `[pool.retry]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// Tries in all, 1 to 16. Default 2.
+    pub attempts: u32,
+    /// Second and further tries, in percent of the requests, 0 to 100. Default 20.
+    pub budget_percent: u32,
 }
 
 /// `[[pool.backend]]`: one server process.
@@ -278,15 +325,23 @@ pub enum Probe {
         /// Good statuses. Default 200-399.
         status: Vec<RangeInclusive<u16>>,
     },
+    /// `Check` of `grpc.health.v1.Health`, good if it answers `SERVING`.
+    Grpc {
+        /// Which service is asked for; empty: the server as a whole (the default).
+        service: String,
+    },
 }
 
-/// `[pool.outlier]`, as far as connect failures go.
+/// `[pool.outlier]`: what traffic tells of a backend's health.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outlier {
-    /// Connect failures in a row that take a backend without active checks down. Default 5; 0: never.
+    /// Failures in a row (connects, resets, 502, 503 and 504) that eject a backend; as many failed connects take one
+    /// without active checks down. Default 5; 0: never.
     pub consecutive_failures: u32,
-    /// How often a backend taken down that way is probed. Default 10 s.
+    /// How long it is ejected, and how often one taken down that way is probed. Default 10 s.
     pub eject: Duration,
+    /// Most backends ejected at one time, in percent of the pool's, 0 to 100. Default 50.
+    pub max_ejected_percent: u32,
 }
 
 /// `[pool.timeouts]`.
@@ -311,6 +366,10 @@ pub struct Timeouts {
 pub struct Limits {
     /// Client connections at one time, in the whole process. Default 100,000.
     pub connections: usize,
+    /// Client connections from one address (IPv6: one /64) at one time. Default 0: unlimited.
+    pub connections_per_ip: usize,
+    /// Requests at one time on one HTTP/2 connection. Default 100.
+    pub streams: u32,
     /// For a request head. Default 10 s, kept to 250 ms.
     pub header_timeout: Duration,
     /// No byte of a request body. Default 30 s.

@@ -196,6 +196,8 @@ fn checks(health: &Health) -> Vec<String> {
     let probe = match &health.probe {
         Probe::Tcp => "TCP connect".to_owned(),
         Probe::Http { path, .. } => format!("GET {path}"),
+        Probe::Grpc { service } if service.is_empty() => "gRPC health".to_owned(),
+        Probe::Grpc { service } => format!("gRPC health of {service}"),
     };
     let said = |what: &str, field: &Option<Field>| Some(format!("{what} in {}", field.as_ref()?));
     let items = [

@@ -8,7 +8,7 @@ use http::HeaderName;
 
 use crate::config::file::Section;
 use crate::config::report::Complaint;
-use crate::config::value::{Outcome, duration, number, parsed, positive};
+use crate::config::value::{Outcome, duration, flag, number, parsed, positive, text};
 use crate::config::{Drain, Field, Health, Outlier, Pointer, Probe, Timeouts, address};
 
 const STATUSES: RangeInclusive<u16> = 100..=599;
@@ -34,11 +34,16 @@ fn field(section: &Section<'_>, in_header: &str, in_json: &str) -> Option<Field>
         let complaint = Complaint::invalid(format!("there is `{in_header}` already"));
         section.complain(in_json, complaint.help("keep one of them"));
     }
-    for key in [in_header, in_json].into_iter().filter(|key| section.has(key) && !section.has("path")) {
+    for key in [in_header, in_json].into_iter().filter(|key| section.has(key) && !asks(section)) {
         let complaint = Complaint::invalid("without a `path` the check is only a TCP connect");
         section.complain(key, complaint.help("add `path = \"/healthz\"`"));
     }
     header.or(json)
+}
+
+/// Whether a check is more than a TCP connect.
+fn asks(section: &Section<'_>) -> bool {
+    section.has("path") || section.has("grpc")
 }
 
 fn header_name(text: &str) -> Outcome<HeaderName> {
@@ -54,6 +59,7 @@ pub(super) fn outlier(section: &Section<'_>) -> Outlier {
     Outlier {
         consecutive_failures: section.or("consecutive_failures", 5, number(0..=u64::from(u32::MAX))),
         eject: section.or("eject", Duration::from_secs(10), positive),
+        max_ejected_percent: section.or("max_ejected_percent", 50, number(0..=100)),
     }
 }
 
@@ -84,6 +90,13 @@ fn probe(section: &Section<'_>) -> Probe {
     let host = section.read("host", parsed(address::authority)).flatten();
     let good = vec![200..=399];
     let status = section.or("status", good.clone(), parsed(statuses));
+    if section.or("grpc", false, flag) {
+        return grpc(section);
+    }
+    if section.has("grpc_service") {
+        let complaint = Complaint::invalid("only a gRPC check asks for a service");
+        section.complain("grpc_service", complaint.help("add `grpc = true`"));
+    }
     if let Some(path) = path {
         return Probe::Http { path, host, status };
     }
@@ -94,6 +107,15 @@ fn probe(section: &Section<'_>) -> Probe {
         }
     }
     Probe::Tcp
+}
+
+/// A gRPC health check names its own path and knows its own answers.
+fn grpc(section: &Section<'_>) -> Probe {
+    for key in ["path", "status", "instance_json", "drain_json"].into_iter().filter(|key| section.has(key)) {
+        let complaint = Complaint::invalid("a gRPC check has no such thing");
+        section.complain(key, complaint.help(format!("leave `{key}` out, or `grpc`")));
+    }
+    Probe::Grpc { service: section.read("grpc_service", text).unwrap_or_default() }
 }
 
 /// `200-399`, `200,204`, `200-299,401`.

@@ -7,9 +7,12 @@ use toml::de::DeValue;
 use crate::config::file::{Section, Unique};
 use crate::config::report::Complaint;
 use crate::config::value::{self, Outcome, choice, duration, number, parsed};
-use crate::config::{Backend, Balance, KeySource, Mode, Pool, Route, Sticky, Wanted, address, contract};
+use crate::config::{
+    Backend, Balance, KeySource, Mode, Pool, Protocol, ProxyProtocol, Retry, Route, Sticky, Wanted, address,
+    contract,
+};
 
-use super::{health, sticky};
+use super::{health, sticky, tls};
 
 /// The largest weight, and the most backends a pool can have.
 const MOST: u64 = 65_535;
@@ -17,6 +20,12 @@ const MOST: u64 = 65_535;
 const MOST_FACTOR: u64 = 10_000;
 /// What a semaphore can count on every platform.
 const MOST_CONNECTIONS: u64 = 1 << 28;
+
+/// A request that fails so often will fail again.
+const MOST_ATTEMPTS: u64 = 16;
+
+const PROXY_PROTOCOLS: &[(&str, ProxyProtocol)] =
+    &[("none", ProxyProtocol::None), ("v1", ProxyProtocol::V1), ("v2", ProxyProtocol::V2)];
 
 /// Every pool of the file; `routes` tell which further keys lead to it.
 pub(super) fn all(top: &Section<'_>, sections: &[Section<'_>], routes: &[Route]) -> Vec<Pool> {
@@ -52,6 +61,11 @@ fn pool(section: &Section<'_>, route_keys: &[KeySource]) -> Option<Pool> {
     let health = health::active(&section.table("health", &contract::HEALTH));
     let outlier = health::outlier(&section.table("outlier", &contract::OUTLIER));
     let timeouts = health::timeouts(&section.table("timeouts", &contract::TIMEOUTS));
+    let retry = retry(&section.table("retry", &contract::RETRY));
+    let tls = tls::client(&section.table("tls", &contract::POOL_TLS));
+    let protocols = choice(&[("http1", Protocol::Http1), ("http2", Protocol::Http2)], &[]);
+    let protocol = section.or("protocol", Protocol::Http1, protocols);
+    let proxy_protocol = section.or("proxy_protocol", ProxyProtocol::None, choice(PROXY_PROTOCOLS, &[]));
     let drain = health::drain(&section.table("drain", &contract::DRAIN));
     let hash_balance_factor = section.or("hash_balance_factor", 0, parsed_factor);
     let panic_threshold = section.or("panic_threshold", 0, number(0..=100));
@@ -61,16 +75,27 @@ fn pool(section: &Section<'_>, route_keys: &[KeySource]) -> Option<Pool> {
         balance,
         hash_balance_factor,
         panic_threshold,
+        protocol,
+        proxy_protocol,
+        tls,
         sticky,
         backends,
         health,
         outlier,
         timeouts,
+        retry,
         drain,
         slow_start,
     };
     check_together(section, &pool);
     Some(pool)
+}
+
+fn retry(section: &Section<'_>) -> Retry {
+    Retry {
+        attempts: section.or("attempts", 2, number(1..=MOST_ATTEMPTS)),
+        budget_percent: section.or("budget_percent", 20, number(0..=100)),
+    }
 }
 
 /// 0, or more than 100 percent.
