@@ -1,22 +1,22 @@
 //! A tunnel between a client and a backend: bytes both ways, until a side ends, nothing moves for too long, or the
 //! proxy must close it. An idle tunnel holds two sockets and no buffer.
 
+use std::future::poll_fn;
 use std::io;
-use std::net::Shutdown;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::upgrade::{OnUpgrade, Parts, Upgraded};
 use hyper_util::rt::TokioIo;
-use socket2::SockRef;
-use tokio::net::TcpStream;
+use tokio::io::AsyncWrite;
 use tokio::time::timeout;
 
 use super::Worker;
 use super::frames::{Frames, close_to_backend, close_to_client};
 use super::running::Running;
 use super::upgrade::ClientEnd;
+use crate::transport::Wire;
 use crate::transport::exchange::Phase;
 use crate::transport::io::ClientIo;
 use crate::watch::Call;
@@ -33,8 +33,8 @@ const ECHO: Duration = Duration::from_secs(1);
 /// Two connections that are one.
 #[derive(Debug)]
 struct Tunnel {
-    client: TcpStream,
-    backend: TcpStream,
+    client: Wire,
+    backend: Wire,
     up: Flow,
     down: Flow,
 }
@@ -49,8 +49,12 @@ struct Flow {
     /// What was read beyond the frame at which the direction stopped, and is not passed on.
     beyond: Frames,
     passed: u64,
-    /// The sending side has ended; true also once that was passed on.
+    /// Something was written that may lie in a buffer of the wire's.
+    unflushed: bool,
+    /// The sending side has ended.
     ended: bool,
+    /// That was passed on.
+    shut: bool,
     /// Read only up to the end of the frame under way.
     stopping: bool,
 }
@@ -100,7 +104,7 @@ impl Tunnel {
     /// Takes the sockets out of hyper's hands, with what it read ahead.
     fn open(client: Upgraded, backend: Upgraded) -> Option<Self> {
         let client: Parts<ClientIo> = client.downcast().ok()?;
-        let backend: Parts<TokioIo<TcpStream>> = backend.downcast().ok()?;
+        let backend: Parts<TokioIo<Wire>> = backend.downcast().ok()?;
         Some(Self {
             up: Flow::starting_with(&client.read_buf),
             down: Flow::starting_with(&backend.read_buf),
@@ -114,7 +118,7 @@ impl Tunnel {
         let idle = running.pool().timeouts.tunnel_idle;
         let membership = &running.membership;
         membership.wait_for(Phase::Tunnel, worker.clock.now().after(idle));
-        std::future::poll_fn(|cx| {
+        poll_fn(|cx| {
             let before = (self.up.passed, self.down.passed, self.has_ended());
             let moved = self.poll_move(cx, &mut worker.scratch.borrow_mut());
             if before != (self.up.passed, self.down.passed, self.has_ended()) {
@@ -142,8 +146,9 @@ impl Tunnel {
 
     /// Moves what can be moved now; ready when both directions have ended.
     fn poll_move(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Poll<io::Result<()>> {
-        let down = self.down.poll_move(&self.backend, &self.client, cx, scratch)?;
-        let up = self.up.poll_move(&self.client, &self.backend, cx, scratch)?;
+        let Self { client, backend, up, down } = self;
+        let down = down.poll_move((backend, client), cx, scratch)?;
+        let up = up.poll_move((client, backend), cx, scratch)?;
         if down.is_ready() && up.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 }
@@ -155,36 +160,33 @@ impl Flow {
         Self { pending: bytes.to_vec(), passed: bytes.len() as u64, frames, ..Self::default() }
     }
 
-    /// Moves bytes until one of the sockets would block; ready when the end was passed on.
+    /// Moves bytes until one of the wires would block; ready when the end was passed on.
     fn poll_move(
         &mut self,
-        from: &TcpStream,
-        to: &TcpStream,
+        (from, to): (&mut Wire, &mut Wire),
         cx: &mut Context<'_>,
         scratch: &mut [u8],
     ) -> Poll<io::Result<()>> {
         loop {
             ready!(self.poll_flush(to, cx))?;
+            if self.ended && !self.shut {
+                // Fails where the other side is gone already.
+                let _ = ready!(Pin::new(&mut *to).poll_shutdown(cx));
+                self.shut = true;
+            }
             if self.ended || self.stopping && self.frames.at_boundary() {
                 return Poll::Ready(Ok(()));
             }
-            ready!(from.poll_read_ready(cx))?;
-            match from.try_read(scratch) {
-                Ok(0) => {
-                    self.ended = true;
-                    // Fails where the other side is gone already.
-                    let _ = SockRef::from(to).shutdown(Shutdown::Write);
-                }
-                Ok(n) => self.pass(&scratch[..n], to)?,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
+            match ready!(from.poll_octets(cx, scratch))? {
+                0 => self.ended = true,
+                count => self.pass(&scratch[..count], to, cx)?,
             }
         }
     }
 
     /// Writes `bytes`, and keeps what is not taken at once. What lies beyond the frame under way is dropped when
     /// stopping: whoever sent it is told that the connection closes.
-    fn pass(&mut self, bytes: &[u8], to: &TcpStream) -> io::Result<()> {
+    fn pass(&mut self, bytes: &[u8], to: &mut Wire, cx: &mut Context<'_>) -> io::Result<()> {
         let bytes = if self.stopping {
             let (under_way, beyond) = bytes.split_at(self.frames.pass_to_boundary(bytes));
             self.beyond.pass(beyond);
@@ -194,26 +196,31 @@ impl Flow {
             bytes
         };
         self.passed += bytes.len() as u64;
-        let taken = match to.try_write(bytes) {
-            Ok(taken) => taken,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-            Err(error) => return Err(error),
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let taken = match Pin::new(to).poll_write(cx, bytes) {
+            Poll::Ready(taken) => taken?,
+            Poll::Pending => 0,
         };
+        self.unflushed = true;
         self.pending.extend_from_slice(&bytes[taken..]);
         Ok(())
     }
 
-    fn poll_flush(&mut self, to: &TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(&mut self, to: &mut Wire, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.written < self.pending.len() {
-            ready!(to.poll_write_ready(cx))?;
-            match to.try_write(&self.pending[self.written..]) {
-                Ok(n) => self.written += n,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
+            match ready!(Pin::new(&mut *to).poll_write(cx, &self.pending[self.written..]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => self.written += count,
             }
         }
         if self.written > 0 {
             (self.pending, self.written) = (Vec::new(), 0);
+        }
+        if self.unflushed {
+            ready!(Pin::new(to).poll_flush(cx))?;
+            self.unflushed = false;
         }
         Poll::Ready(Ok(()))
     }
@@ -242,25 +249,25 @@ async fn close(tunnel: &mut Tunnel, call: Call, running: &mut Running, worker: &
     };
     tunnel.up.stopping = true;
     tunnel.down.stopping = true;
-    let quiet = std::future::poll_fn(|cx| tunnel.poll_move(cx, &mut worker.scratch.borrow_mut()));
+    let quiet = poll_fn(|cx| tunnel.poll_move(cx, &mut worker.scratch.borrow_mut()));
     let quiet = timeout(FRAME, quiet).await;
     if tunnel.up.frames.at_boundary() && !tunnel.up.frames.is_closed() && tunnel.up.pending.is_empty() {
         let mask = (worker.draw.next() as u32).to_be_bytes();
         // It is being left; what it hears of that is a courtesy.
-        let _ = tunnel.backend.try_write(&close_to_backend(code, reason, mask));
+        tunnel.backend.write_at_once(&close_to_backend(code, reason, mask));
     }
-    let _ = SockRef::from(&tunnel.backend).shutdown(Shutdown::Write);
+    tunnel.backend.end_at_once();
     running.release();
     if !matches!(quiet, Ok(Ok(()))) || tunnel.down.ended {
         return Closed::by_force("dropped within a frame");
     }
-    if !tunnel.down.frames.is_closed() && tunnel.client.try_write(&close_to_client(code, reason)).is_err() {
+    if !tunnel.down.frames.is_closed() && !tunnel.client.write_at_once(&close_to_client(code, reason)) {
         return Closed::by_force("dropped with data unsent");
     }
     let Tunnel { client, backend, up, .. } = tunnel;
     let part = async {
         let answered = timeout(ECHO, handshake(client, up, worker)).await.unwrap_or(false);
-        let _ = SockRef::from(&*client).shutdown(Shutdown::Write);
+        client.end_at_once();
         answered
     };
     let (answered, _) = tokio::join!(part, timeout(ECHO, hear_out(backend, worker)));
@@ -272,17 +279,19 @@ async fn close(tunnel: &mut Tunnel, call: Call, running: &mut Running, worker: &
 
 /// Waits for the client's Close, after which the side that serves ends the connection (RFC 6455 §7.1.1). A client that
 /// ends it itself has heard enough.
-async fn handshake(client: &TcpStream, up: &mut Flow, worker: &Worker) -> bool {
+async fn handshake(client: &mut Wire, up: &mut Flow, worker: &Worker) -> bool {
     let has_closed = |up: &Flow| up.frames.is_closed() || up.beyond.is_closed() && up.beyond.at_boundary();
     while !has_closed(up) {
-        if client.readable().await.is_err() {
-            return false;
-        }
-        let scratch = &mut worker.scratch.borrow_mut();
-        match client.try_read(scratch) {
+        let heard = poll_fn(|cx| {
+            let scratch = &mut worker.scratch.borrow_mut();
+            client.poll_octets(cx, scratch).map_ok(|count| {
+                up.beyond.pass(&scratch[..count]);
+                count
+            })
+        });
+        match heard.await {
             Ok(0) => return true,
-            Ok(n) => up.beyond.pass(&scratch[..n]),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Ok(_) => {}
             Err(_) => return false,
         }
     }
@@ -291,13 +300,7 @@ async fn handshake(client: &TcpStream, up: &mut Flow, worker: &Worker) -> bool {
 
 /// Reads what the backend still says, of which nobody hears, until it ends the connection: a socket that is closed with
 /// data unread resets it, and the backend could lose the Close.
-async fn hear_out(backend: &TcpStream, worker: &Worker) {
-    while backend.readable().await.is_ok() {
-        match backend.try_read(&mut worker.scratch.borrow_mut()) {
-            Ok(0) => return,
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return,
-        }
+async fn hear_out(backend: &mut Wire, worker: &Worker) {
+    while poll_fn(|cx| backend.poll_octets(cx, &mut worker.scratch.borrow_mut())).await.is_ok_and(|n| n > 0) {
     }
 }

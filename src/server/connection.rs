@@ -20,6 +20,7 @@ use super::worker::Station;
 use crate::clock::Now;
 use crate::config::Limits;
 use crate::proxy::{Answer, Body, Client, Place, Worker, handle};
+use crate::transport::Wire;
 use crate::transport::io::{Activity, Beat, ClientIo, Pulse};
 use crate::watch::{Call, Ticket, Watch};
 
@@ -102,7 +103,8 @@ pub(super) async fn serve(station: Rc<Station>, place: Place, stream: TcpStream,
     let client = Rc::new(Client::new(peer, pulse.clone(), place));
     let desk = Desk { worker: station.worker.clone(), client: client.clone() };
     let builder = builder(&station.worker.current().snapshot.limits);
-    let mut connection = builder.serve_connection(ClientIo::new(stream, pulse.clone()), desk).with_upgrades();
+    let mut connection =
+        builder.serve_connection(ClientIo::new(Wire::Plain(stream), pulse.clone()), desk).with_upgrades();
     match until_ended(&mut connection, &ticket, &client).await {
         Ended::ByItself(Ok(())) => {}
         Ended::ByItself(Err(error)) if error.is_parse() => {
@@ -166,6 +168,6 @@ fn say_too_slow(connection: Served, peer: SocketAddr) {
     tracing::info!(%peer, status = 408, "a request head did not come in time");
     if let Some(parts) = connection.into_parts() {
         // Said once, to whoever still listens.
-        let _ = parts.io.stream().try_write(TOO_SLOW);
+        parts.io.into_inner().write_at_once(TOO_SLOW);
     }
 }

@@ -11,7 +11,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{Link, Links, Outgoing};
+use super::{Link, Links, Outgoing, Wire};
 
 /// Why a connection could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +57,7 @@ pub async fn dial(address: SocketAddr, limit: Duration, home: Rc<Links>) -> Resu
     let stream = connect(address, limit).await?;
     let mut builder = http1::Builder::new();
     builder.writev(false).max_header_size(MAX_RESPONSE_HEAD).max_buf_size(MAX_BUFFER);
-    let (sender, connection) = builder.handshake::<_, Outgoing>(TokioIo::new(stream)).await?;
+    let (sender, connection) = builder.handshake::<_, Outgoing>(TokioIo::new(Wire::Plain(stream))).await?;
     tokio::task::spawn_local(async move {
         if let Err(error) = connection.with_upgrades().await {
             tracing::debug!(%address, %error, "connection to a backend ended");

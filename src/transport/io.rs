@@ -8,7 +8,8 @@ use std::task::{Context, Poll};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+
+use super::Wire;
 
 /// What a client connection is doing, as its sweep sees it. Changed and read by one thread; atomic only because hyper
 /// wants the socket to be `Send`.
@@ -76,24 +77,19 @@ impl Pulse {
 /// A client's socket with a [`Pulse`].
 #[derive(Debug)]
 pub struct ClientIo {
-    io: TokioIo<TcpStream>,
+    io: TokioIo<Wire>,
     pulse: Arc<Pulse>,
 }
 
 impl ClientIo {
     /// Wraps an accepted socket.
-    pub fn new(stream: TcpStream, pulse: Arc<Pulse>) -> Self {
-        Self { io: TokioIo::new(stream), pulse }
+    pub fn new(wire: Wire, pulse: Arc<Pulse>) -> Self {
+        Self { io: TokioIo::new(wire), pulse }
     }
 
     /// The socket itself.
-    pub fn into_inner(self) -> TcpStream {
+    pub fn into_inner(self) -> Wire {
         self.io.into_inner()
-    }
-
-    /// The socket itself.
-    pub fn stream(&self) -> &TcpStream {
-        self.io.inner()
     }
 }
 

@@ -7,6 +7,8 @@ pub mod exchange;
 pub mod io;
 mod outgoing;
 pub mod probe;
+mod stream;
+mod wire;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -18,6 +20,8 @@ use crate::clock::Now;
 
 pub use dial::{DialError, connect, dial, keep_alive};
 pub use outgoing::{BodyError, Gate, Outgoing, Pace};
+pub use stream::Stream;
+pub use wire::Wire;
 
 /// A connection to a backend that can carry a request.
 #[derive(Debug)]
