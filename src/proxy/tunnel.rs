@@ -51,12 +51,21 @@ struct Flow {
     passed: u64,
     /// Something was written that may lie in a buffer of the wire's.
     unflushed: bool,
-    /// The sending side has ended.
-    ended: bool,
-    /// That was passed on.
-    shut: bool,
+    end: Ending,
     /// Read only up to the end of the frame under way.
     stopping: bool,
+}
+
+/// Whether the side that sends has ended.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// It sends.
+    #[default]
+    No,
+    /// It has, and the other side has not been told.
+    Heard,
+    /// It has, and that was passed on.
+    PassedOn,
 }
 
 /// How a tunnel ended.
@@ -141,7 +150,7 @@ impl Tunnel {
     }
 
     fn has_ended(&self) -> bool {
-        self.up.ended || self.down.ended
+        self.up.has_ended() || self.down.has_ended()
     }
 
     /// Moves what can be moved now; ready when both directions have ended.
@@ -160,6 +169,10 @@ impl Flow {
         Self { pending: bytes.to_vec(), passed: bytes.len() as u64, frames, ..Self::default() }
     }
 
+    fn has_ended(&self) -> bool {
+        self.end != Ending::No
+    }
+
     /// Moves bytes until one of the wires would block; ready when the end was passed on.
     fn poll_move(
         &mut self,
@@ -169,16 +182,16 @@ impl Flow {
     ) -> Poll<io::Result<()>> {
         loop {
             ready!(self.poll_flush(to, cx))?;
-            if self.ended && !self.shut {
+            if self.end == Ending::Heard {
                 // Fails where the other side is gone already.
                 let _ = ready!(Pin::new(&mut *to).poll_shutdown(cx));
-                self.shut = true;
+                self.end = Ending::PassedOn;
             }
-            if self.ended || self.stopping && self.frames.at_boundary() {
+            if self.has_ended() || self.stopping && self.frames.at_boundary() {
                 return Poll::Ready(Ok(()));
             }
             match ready!(from.poll_octets(cx, scratch))? {
-                0 => self.ended = true,
+                0 => self.end = Ending::Heard,
                 count => self.pass(&scratch[..count], to, cx)?,
             }
         }
@@ -258,7 +271,7 @@ async fn close(tunnel: &mut Tunnel, call: Call, running: &mut Running, worker: &
     }
     tunnel.backend.end_at_once();
     running.release();
-    if !matches!(quiet, Ok(Ok(()))) || tunnel.down.ended {
+    if !matches!(quiet, Ok(Ok(()))) || tunnel.down.has_ended() {
         return Closed::by_force("dropped within a frame");
     }
     if !tunnel.down.frames.is_closed() && !tunnel.client.write_at_once(&close_to_client(code, reason)) {
