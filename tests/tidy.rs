@@ -13,7 +13,7 @@ const LEVELS: &[&[&str]] = &[
     &["config", "stable_hash", "clock", "headers"],
     &["telemetry", "watch", "balance", "backend"],
     &["affinity", "transport"],
-    &["pool", "route"],
+    &["pool", "route", "listener"],
     &["snapshot"],
     &["explain", "simulate"],
     &["health"],

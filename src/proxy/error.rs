@@ -27,6 +27,8 @@ pub(super) enum Error {
     BodyBroken,
     #[error("the request target is too long")]
     UriTooLong,
+    #[error("the request has too many fields")]
+    TooManyFields,
     #[error("no backend is available")]
     NoBackend,
     #[error("the backend of this session does not accept connections")]
@@ -65,6 +67,7 @@ impl Error {
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
+            Self::TooManyFields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::NoBackend
             | Self::Unreachable
             | Self::SessionDown
@@ -84,7 +87,9 @@ impl Error {
             Self::BadRequest(_) | Self::BodyBroken | Self::UnknownCoding | Self::ConnectMethod => {
                 "http_request_error"
             }
-            Self::RequestTimeout | Self::BodyTooLong | Self::UriTooLong => "http_request_denied",
+            Self::RequestTimeout | Self::BodyTooLong | Self::UriTooLong | Self::TooManyFields => {
+                "http_request_denied"
+            }
             Self::NoRoute => "destination_not_found",
             Self::NoBackend | Self::Moving | Self::SessionDown => "destination_unavailable",
             Self::Unreachable => "connection_refused",

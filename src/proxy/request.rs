@@ -8,24 +8,30 @@ use std::rc::Rc;
 
 use http::request::Parts;
 use http::uri::Uri;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
-use hyper::body::{Body as _, Incoming};
+use http::{HeaderMap, HeaderValue, Method, Response, Version, header};
+use http_body::Body as _;
 
 use super::error::{Accept, Error};
+use super::upgrade::Tunnelling;
 use super::worker::Current;
-use super::{Body, Client, Worker};
+use super::{Arrived, Body, Client, Worker};
 use crate::affinity::Facts;
 use crate::balance::Draw;
 use crate::clock::Clock;
 use crate::config::{KeySource, Limits};
 use crate::headers::{Seen, X_REQUEST_ID, forwarded_for, host_name};
 use crate::telemetry::{Record, Redacted};
+use crate::transport::{Interim, Received};
 
 /// A request with what is known of it.
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) parts: Parts,
-    pub(super) body: Incoming,
+    pub(super) body: Received,
+    /// The stream that becomes a tunnel if the backend agrees.
+    pub(super) tunnel: Option<Tunnelling>,
+    /// Where interim responses go.
+    pub(super) interim: Option<Interim>,
     pub(super) client: Rc<Client>,
     pub(super) client_ip: IpAddr,
     /// Whether the peer's word about others is believed.
@@ -57,7 +63,7 @@ impl Reply {
 
 impl Asked {
     pub(super) fn new(
-        request: Request<Incoming>,
+        Arrived { request, tunnel, interim }: Arrived,
         worker: &Worker,
         current: &Current,
         client: &Rc<Client>,
@@ -73,13 +79,16 @@ impl Asked {
         let record =
             current.snapshot.access_log.then(|| Box::new(new_record(&parts, client_ip, worker.clock)));
         let client = client.clone();
-        Self { parts, body, client, client_ip, trusted, seen, record }
+        Self { parts, body, tunnel, interim, client, client_ip, trusted, seen, record }
     }
 
     /// Checks the request, all but its host, and brings its target into origin form.
     pub(super) fn check(&mut self, limits: &Limits) -> Result<(), Error> {
         if self.parts.method == Method::CONNECT {
             return Err(Error::ConnectMethod);
+        }
+        if self.parts.version == Version::HTTP_2 {
+            check_http2(&self.parts.headers, limits)?;
         }
         if self.seen.transfer_encoding {
             check_coding(&self.parts.headers)?;
@@ -103,6 +112,9 @@ impl Asked {
             }
             let host = HeaderValue::from_str(authority.as_str());
             let host = host.map_err(|_| Error::BadRequest("the host is not valid"))?;
+            if self.parts.version == Version::HTTP_2 && self.seen.names_other_host(&host) {
+                return Err(Error::BadRequest(":authority and Host differ"));
+            }
             self.parts.headers.insert(header::HOST, host.clone());
             (self.seen.hosts, self.seen.host) = (1, Some(host));
             let target = uri.path_and_query().cloned();
@@ -148,6 +160,19 @@ pub(super) fn host(seen: &Seen, version: Version) -> Result<Cow<'_, str>, Error>
         (None, _) if version < Version::HTTP_11 => Ok(Cow::Borrowed("")),
         (None, _) => Err(Error::BadRequest("there is no Host field")),
     }
+}
+
+/// What hyper sees to in HTTP/1, and h2 leaves to others.
+fn check_http2(headers: &HeaderMap, limits: &Limits) -> Result<(), Error> {
+    if headers.len() > limits.headers {
+        return Err(Error::TooManyFields);
+    }
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let is_number = |length: &HeaderValue| length.as_bytes().iter().all(u8::is_ascii_digit);
+    if !lengths.next().is_none_or(is_number) || lengths.next().is_some() {
+        return Err(Error::BadRequest("the content length is not one number"));
+    }
+    Ok(())
 }
 
 /// `chunked` once, or nothing: hyper frames by the last coding, so another before it would go through unseen.

@@ -28,7 +28,7 @@ pub(super) fn respond(
     if let (Some(key), true) = (&plan.key, plan.deletes && response.status().is_success()) {
         running.pool().end(key, now);
     }
-    ticket::issue(&mut running, response.headers_mut(), now);
+    ticket::issue(&mut running, plan, response.headers_mut(), now);
     if response.status() == StatusCode::SWITCHING_PROTOCOLS
         && let Some(client) = asked_upgrade
     {
@@ -40,7 +40,13 @@ pub(super) fn respond(
     if seen.transfer_encoding {
         parts.headers.remove(header::CONTENT_LENGTH);
     }
+    // Trailer fields go through where the next hop can tell them from the body's end.
+    let trailer =
+        parts.headers.get(header::TRAILER).filter(|_| incoming.size_hint().exact().is_none()).cloned();
     headers::strip(&mut parts.headers, &seen);
+    if let Some(trailer) = trailer {
+        parts.headers.insert(header::TRAILER, trailer);
+    }
     parts.version = Version::HTTP_11;
     if running.membership.is_held_back() {
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -9,19 +9,21 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 
 use super::exchange::{Fault, Membership, Phase};
+use super::{Interim, ReceiveError, Received};
 use crate::clock::Clock;
+use crate::headers;
 
 /// What ends a request body before its end.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
     /// The client broke off or sent nonsense.
     #[error("the request body broke off: {0}")]
-    Client(#[from] hyper::Error),
+    Client(#[from] ReceiveError),
     /// It is longer than allowed.
     #[error("the request body is longer than {0} octets")]
     TooLong(u64),
@@ -37,7 +39,7 @@ pub struct Outgoing(Option<Box<Streaming>>);
 /// A body that is not empty.
 #[derive(Debug)]
 struct Streaming {
-    incoming: Incoming,
+    incoming: Received,
     left: u64,
     limit: u64,
     pace: Pace,
@@ -64,7 +66,7 @@ impl Outgoing {
     }
 
     /// Streams `incoming`, at most `limit` octets (0: any number), through `gate` if there is one.
-    pub fn stream(incoming: Incoming, limit: u64, pace: Pace, gate: Option<Gate>) -> Self {
+    pub fn stream(incoming: Received, limit: u64, pace: Pace, gate: Option<Gate>) -> Self {
         let limit = if limit == 0 { u64::MAX } else { limit };
         pace.exchange.hold_back(gate.is_some());
         Self(Some(Box::new(Streaming { incoming, left: limit, limit, pace, gate })))
@@ -92,7 +94,6 @@ impl Body for Outgoing {
 }
 
 impl Streaming {
-    /// Trailers are dropped: they are optional to keep (RFC 9110 §6.5.1) and few backends accept them.
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Some(gate) = &mut self.gate {
             ready!(gate.poll_open(cx));
@@ -118,7 +119,15 @@ impl Streaming {
     }
 
     fn count(&mut self, frame: Frame<Bytes>) -> Option<Result<Frame<Bytes>, BodyError>> {
-        let data = frame.into_data().ok()?;
+        let data = match frame.into_data() {
+            Ok(data) => data,
+            Err(frame) => {
+                return frame
+                    .into_trailers()
+                    .ok()
+                    .map(|fields| Ok(Frame::trailers(headers::trailers(fields))));
+            }
+        };
         let Some(left) = self.left.checked_sub(data.len() as u64) else {
             self.pace.exchange.set_fault(Fault::TooLong);
             return Some(Err(BodyError::TooLong(self.limit)));
@@ -165,16 +174,25 @@ struct Opened {
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Gate {
-    /// A closed gate that `request`'s interim response opens.
-    pub fn before<B>(request: &mut http::Request<B>) -> Self {
-        let opened = Arc::new(Opened::default());
-        let by_backend = opened.clone();
-        hyper::ext::on_informational(request, move |response| {
-            if response.status() == http::StatusCode::CONTINUE {
-                by_backend.open();
+    /// A closed gate.
+    pub fn closed() -> Self {
+        Self { opened: Arc::default(), patience: Box::pin(sleep(PATIENCE)) }
+    }
+
+    /// The gate, and other interim responses, hear of what the backend says before its response to `request`.
+    pub fn listen<B>(gate: Option<&Self>, interim: Option<Interim>, request: &mut http::Request<B>) {
+        let opened = gate.map(|gate| gate.opened.clone());
+        if opened.is_none() && interim.is_none() {
+            return;
+        }
+        hyper::ext::on_informational(request, move |response| match (response.status(), &opened, &interim) {
+            (StatusCode::CONTINUE, Some(opened), _) => opened.open(),
+            (StatusCode::CONTINUE | StatusCode::SWITCHING_PROTOCOLS, ..) | (_, _, None) => {}
+            // One that does not fit is lost: it is only a hint.
+            (_, _, Some(interim)) => {
+                drop(interim.try_send(Box::new(headers::interim(response.status(), response.headers()))));
             }
         });
-        Self { opened, patience: Box::pin(sleep(PATIENCE)) }
     }
 
     fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<()> {
