@@ -48,10 +48,11 @@ pub fn normalised(path: &str) -> Result<Cow<'_, [u8]>, Unclear> {
     }
     let mut normal = Vec::with_capacity(path.len());
     for segment in resolved(path)? {
-        for octet in percent_decode(b"/").chain(percent_decode(segment.as_bytes())) {
-            if octet != b'/' || normal.last() != Some(&b'/') {
-                normal.push(octet);
+        for name in decoded(segment).split(|octet| *octet == b'/') {
+            if normal.last() != Some(&b'/') {
+                normal.push(b'/');
             }
+            normal.extend_from_slice(name);
         }
     }
     Ok(if normal == path.as_bytes() { Cow::Borrowed(path.as_bytes()) } else { Cow::Owned(normal) })
@@ -73,8 +74,7 @@ pub fn segments(path: &str) -> Result<Segments<'_>, Unclear> {
 /// Whether two segments mean the same.
 pub fn is_same(one: &str, other: &str) -> bool {
     let has_escape = |segment: &str| memchr(b'%', segment.as_bytes()).is_some();
-    let decoded = |segment| percent_decode(str::as_bytes(segment));
-    one == other || ((has_escape(one) || has_escape(other)) && decoded(one).eq(decoded(other)))
+    one == other || ((has_escape(one) || has_escape(other)) && decoded(one) == decoded(other))
 }
 
 /// What [`segments`] finds.
@@ -100,15 +100,15 @@ impl<'a> Iterator for Segments<'a> {
 /// Whether a path has nothing in it that would have to be looked at twice.
 fn is_plain(path: &str) -> bool {
     let octets = path.as_bytes();
-    let is_dotted = |pair: &[u8]| pair == b"//" || pair == b"/.";
-    !path.starts_with('/') || (memchr2(b'%', b'\\', octets).is_none() && !octets.windows(2).any(is_dotted))
+    let is_suspect = |pair: &[u8]| pair == b"//" || pair == b"/.";
+    !path.starts_with('/') || (memchr2(b'%', b'\\', octets).is_none() && !octets.windows(2).any(is_suspect))
 }
 
 /// What a segment does when a path is read from left to right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     Name,
-    /// A name that some servers take for more than one segment.
+    /// A name that some servers take for more than one segment, or for an empty one.
     Divisible,
     Empty,
     /// `.`
@@ -119,23 +119,29 @@ enum Part {
 
 fn resolved(path: &str) -> Result<Vec<&str>, Unclear> {
     check_escapes(path)?;
-    let mut kept = Vec::new();
+    let mut kept: Vec<&str> = Vec::with_capacity(8);
     let mut last = Part::Name;
     for segment in path.split('/').skip(1) {
         last = part(segment)?;
         match last {
-            Part::Name | Part::Divisible | Part::Empty => kept.push((last, segment)),
+            Part::Name | Part::Divisible | Part::Empty => kept.push(segment),
             Part::Here => {}
-            Part::Up => match kept.pop() {
-                Some((Part::Name, _)) => {}
+            Part::Up => match kept.pop().map(part).transpose()? {
+                Some(Part::Name) => {}
                 Some(_) => return Err(Unclear::DotSegment),
                 None => return Err(Unclear::AboveRoot),
             },
         }
     }
-    let names = kept.into_iter().filter(|(part, _)| *part != Part::Empty).map(|(_, segment)| segment);
-    let end = matches!(last, Part::Empty | Part::Here | Part::Up).then_some("");
-    Ok(names.chain(end).collect())
+    kept.retain(|segment| !segment.is_empty());
+    if matches!(last, Part::Empty | Part::Here | Part::Up) {
+        kept.push("");
+    }
+    Ok(kept)
+}
+
+fn decoded(segment: &str) -> Cow<'_, [u8]> {
+    percent_decode(segment.as_bytes()).into()
 }
 
 fn check_escapes(path: &str) -> Result<(), Unclear> {
@@ -147,7 +153,7 @@ fn check_escapes(path: &str) -> Result<(), Unclear> {
 /// Nginx, WSGI and others take an encoded slash for a slash, IIS a backslash, and servlets cut a segment at its `;`. A
 /// dot segment that only some of them see takes away a segment for them, and for the others it does not.
 fn part(segment: &str) -> Result<Part, Unclear> {
-    let name: Cow<'_, [u8]> = percent_decode(segment.as_bytes()).into();
+    let name = decoded(segment);
     match &*name {
         b"" => return Ok(Part::Empty),
         b"." => return Ok(Part::Here),
@@ -156,11 +162,11 @@ fn part(segment: &str) -> Result<Part, Unclear> {
         _ => {}
     }
     let mut pieces = name.split(|octet| matches!(octet, b'/' | b'\\'));
-    if pieces.clone().any(is_dots) {
+    if pieces.any(is_dots) {
         return Err(Unclear::DotSegment);
     }
-    pieces.next();
-    Ok(if pieces.next().is_some() { Part::Divisible } else { Part::Name })
+    let is_divisible = name.starts_with(b";") || memchr2(b'/', b'\\', &name).is_some();
+    Ok(if is_divisible { Part::Divisible } else { Part::Name })
 }
 
 fn is_dots(piece: &[u8]) -> bool {
@@ -260,6 +266,7 @@ mod tests {
         assert_unclear(&["/a/..;/b", "/a/..;x=y/b", "/a/.;/b", "/..%3Bx", "/a%2F..;x"], Unclear::DotSegment);
         assert_unclear(&["/a%2Fb/../c", "/a\\b/..", "/%2F/../c", "/a%2Fb/./.."], Unclear::DotSegment);
         assert_unclear(&["/a//../b", "//..", "/a//./..", "/a//b/../../c"], Unclear::DotSegment);
+        assert_unclear(&["/a/;x/../b", "/;/.."], Unclear::DotSegment);
     }
 
     #[test]
