@@ -16,6 +16,7 @@ pub mod explain;
 pub mod headers;
 pub mod health;
 pub mod listener;
+pub mod path;
 pub mod pool;
 mod proxy;
 pub mod route;

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::pointer::{Pointer, PointerError};
 use super::suggest;
+use crate::path;
 
 /// One place a session key can be in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,6 +169,11 @@ impl PathTemplate {
             return Err(KeyError::Template("a path template starts with `/`"));
         };
         let segments = rest.split('/').map(Segment::parse).collect::<Result<Vec<_>, _>>()?;
+        // What no request's path has left when the template is looked at.
+        if !path::segments(text).is_ok_and(|left| left.eq(rest.split('/'))) {
+            let wrong = "a path template has whole escapes only, and no dot segments";
+            return Err(KeyError::Template(wrong));
+        }
         match segments.iter().filter(|segment| matches!(segment, Segment::Capture(_))).count() {
             0 => Err(KeyError::Template("a path template needs one segment like `{room}`")),
             1 => Ok(Self { segments }),

@@ -121,7 +121,7 @@ pub struct Listener {
 pub struct Route {
     /// Which hosts it fits.
     pub host: HostPattern,
-    /// Path prefix on segment boundaries; starts with `/`, does not end with one unless it is `/`.
+    /// Path prefix on segment boundaries, decoded; starts with `/`, does not end with one unless it is `/`.
     pub path: String,
     /// Position of the pool in [`Config::pools`].
     pub pool: usize,

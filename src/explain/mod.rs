@@ -186,8 +186,10 @@ pub fn explain(snapshot: &Snapshot, asked: &Asked<'_>, now: Now) -> Explanation 
     if asked.method == Method::CONNECT {
         return Explanation::without_route(&host, detail::CONNECT);
     }
-    let Some(route) = snapshot.router.find(&host, asked.uri.path()) else {
-        return Explanation::without_route(&host, detail::NO_ROUTE);
+    let route = match snapshot.router.find(&host, asked.uri.path()) {
+        Ok(Some(route)) => route,
+        Ok(None) => return Explanation::without_route(&host, detail::NO_ROUTE),
+        Err(unclear) => return Explanation::without_route(&host, &detail::bad_path(unclear)),
     };
     let Some(pool) = snapshot.pools.get(route.pool) else {
         return Explanation::without_route(&host, detail::NO_ROUTE);

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use super::Body;
+use crate::path::Unclear;
 use crate::pool::Refusal;
 
 /// Why a request is not answered by a backend.
@@ -144,6 +145,12 @@ impl Error {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
+    }
+}
+
+impl From<Unclear> for Error {
+    fn from(unclear: Unclear) -> Self {
+        Self::BadRequest(unclear.as_str())
     }
 }
 

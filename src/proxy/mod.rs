@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Asked::check     is it one well-formed request, and for whom?        400 413 414 501
-//! plan             which route, which pool, which key?                 404
+//! plan             which route, which pool, which key?                 400 404
 //! Forward          decide → connect → commit → send, again if need be  408 502 503 504
 //! respond          learn keys, strip fields, stream the body
 //! Running          ends with the body: counters, lease, access line
@@ -132,7 +132,7 @@ fn plan(worker: &Worker, current: &Current, asked: &mut Asked) -> Result<Plan, E
     if let Some(record) = &mut asked.record {
         record.host = host.to_string();
     }
-    let route = snapshot.router.find(&host, asked.parts.uri.path()).ok_or(Error::NoRoute)?;
+    let route = snapshot.router.find(&host, asked.parts.uri.path())?.ok_or(Error::NoRoute)?;
     let pool = &snapshot.pools[route.pool];
     let sources = route.key.as_deref().unwrap_or(pool.key_sources());
     let found = affinity::session_key(sources, &asked.facts(&host));

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::config::Config;
+use crate::config::{ClientTls, Config, ServerTls};
 
 /// The files as they were when they were last read.
 #[derive(Debug, Default)]
@@ -44,7 +44,7 @@ impl Files {
 fn files(config: &Config) -> impl Iterator<Item = &Path> {
     let servers = config.listeners.iter().filter_map(|listener| listener.tls.as_ref());
     let clients = config.pools.iter().filter_map(|pool| pool.tls.as_ref());
-    servers.flat_map(|tls| tls.files()).chain(clients.flat_map(|tls| tls.files()))
+    servers.flat_map(ServerTls::files).chain(clients.flat_map(ClientTls::files))
 }
 
 fn stamp(path: &Path) -> Stamp {
