@@ -5,6 +5,7 @@ use std::rc::Rc;
 use http::{Extensions, HeaderMap, HeaderValue, Request, Version, header};
 use http_body::Body as _;
 
+use super::error::is_grpc;
 use super::request::{Asked, Reply};
 use super::upgrade::{self, ClientEnd};
 use crate::clock::Clock;
@@ -32,7 +33,7 @@ pub(super) fn prepare(
     clock: Clock,
 ) -> Outbound {
     let Asked { mut parts, body, client, trusted, mut seen, record, tunnel, interim, .. } = asked;
-    let reply = Reply { accept: seen.accept.take(), record };
+    let reply = Reply { grpc: is_grpc(&parts), accept: seen.accept.take(), record };
     let asked_upgrade = seen.upgrade && body.is_end_stream() && upgrade::is_asked(&parts);
     let upgrade = upgrade::wanted(&mut parts, tunnel, asked_upgrade);
     let upgrade = upgrade.map(|upgrade| ClientEnd { upgrade, client: client.clone() });

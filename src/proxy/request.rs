@@ -11,7 +11,7 @@ use http::uri::Uri;
 use http::{HeaderMap, HeaderValue, Method, Response, Version, header};
 use http_body::Body as _;
 
-use super::error::{Accept, Error};
+use super::error::{Error, Form, is_grpc};
 use super::upgrade::Tunnelling;
 use super::worker::Current;
 use super::{Arrived, Body, Client, Worker};
@@ -46,6 +46,8 @@ pub(super) struct Asked {
 pub(super) struct Reply {
     /// The client's `Accept` field.
     pub(super) accept: Option<HeaderValue>,
+    /// It speaks gRPC.
+    pub(super) grpc: bool,
     /// For the access log, when there is one.
     pub(super) record: Option<Box<Record>>,
 }
@@ -57,7 +59,7 @@ impl Reply {
             record.status = Some(error.status());
             record.error = Some(error.to_string());
         }
-        error.response(Accept::of(self.accept.as_ref()))
+        error.response(if self.grpc { Form::Grpc } else { Form::of(self.accept.as_ref()) })
     }
 }
 
@@ -129,7 +131,7 @@ impl Asked {
 
     /// Gives up on a backend.
     pub(super) fn into_reply(self) -> Reply {
-        Reply { accept: self.seen.accept, record: self.record }
+        Reply { grpc: is_grpc(&self.parts), accept: self.seen.accept, record: self.record }
     }
 
     /// What decisions may look at.
