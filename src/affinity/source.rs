@@ -18,6 +18,7 @@ pub fn extract<'a>(source: &KeySource, facts: &Facts<'a>) -> Option<Cow<'a, [u8]
         KeySource::Header(name) => facts.headers.get(name).map(|v| Cow::Borrowed(v.as_bytes().trim_ascii())),
         KeySource::Query(name) => query(facts.uri.query()?, name),
         KeySource::Path(template) => captured(facts.uri.path(), template),
+        KeySource::Sni => facts.sni.map(|name| Cow::Borrowed(name.as_bytes())),
         KeySource::ClientIp => Some(Cow::Owned(address(facts.client_ip))),
         KeySource::Host => Some(Cow::Borrowed(facts.host.as_bytes())),
         KeySource::Body(_) => None,
@@ -114,7 +115,8 @@ mod tests {
         for cookie in cookies {
             headers.append(header::COOKIE, HeaderValue::from_str(cookie).expect("a value"));
         }
-        let facts = Facts { host: "h", uri: &uri, headers: &headers, client_ip: [127, 0, 0, 1].into() };
+        let facts =
+            Facts { host: "h", uri: &uri, headers: &headers, client_ip: [127, 0, 0, 1].into(), sni: None };
         extract(source, &facts).map(|key| String::from_utf8(key.into_owned()).expect("text"))
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::key::{KeyError, KeySource};
+use super::key::KeySource;
 use super::report::Complaint;
 use super::{suggest, units};
 
@@ -122,7 +122,6 @@ pub(super) fn key_source(value: &DeValue<'_>) -> Outcome<KeySource> {
 
 fn source(value: &DeValue<'_>) -> Outcome<KeySource> {
     KeySource::parse(string(value)?).map_err(|error| match error {
-        KeyError::Unsupported(_) => Complaint::unsupported(error.to_string()),
         _ => Complaint::invalid(error.to_string()).maybe_help(error.help()),
     })
 }

@@ -50,6 +50,8 @@ pub(crate) struct Line {
 /// What the TLS handshake has told of a client.
 #[derive(Debug)]
 pub(crate) struct Secured {
+    /// The server name that the client has named, lower case.
+    pub(crate) server_name: Option<Box<str>>,
     /// The subject of its certificate, which an authority of the listener's has signed.
     pub(crate) subject: Option<HeaderValue>,
 }
@@ -88,6 +90,11 @@ impl Client {
     /// Whether something of it is active.
     pub(crate) fn is_busy(&self) -> bool {
         self.active.get() > 0
+    }
+
+    /// The server name of its TLS handshake.
+    pub(super) fn server_name(&self) -> Option<&str> {
+        self.line.tls.as_ref()?.server_name.as_deref()
     }
 
     /// Whether it is spoken to through TLS.

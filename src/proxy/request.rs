@@ -136,7 +136,8 @@ impl Asked {
 
     /// What decisions may look at.
     pub(super) fn facts<'a>(&'a self, host: &'a str) -> Facts<'a> {
-        Facts { host, uri: &self.parts.uri, headers: &self.parts.headers, client_ip: self.client_ip }
+        let (uri, headers) = (&self.parts.uri, &self.parts.headers);
+        Facts { host, uri, headers, client_ip: self.client_ip, sni: self.client.server_name() }
     }
 
     /// Notes the pool, and where the session key was found.

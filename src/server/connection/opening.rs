@@ -146,7 +146,10 @@ async fn handshake(
     let (_, session) = stream.get_ref();
     let carrier = if tls::is_http2(session.alpn_protocol()) { Carrier::Http2 } else { Carrier::Http1 };
     let certificate = session.peer_certificates().and_then(<[_]>::first);
-    let secured = Secured { subject: certificate.and_then(tls::subject) };
+    let secured = Secured {
+        server_name: session.server_name().map(Into::into),
+        subject: certificate.and_then(tls::subject),
+    };
     Ok((Wire::Accepted(Box::new(stream)), secured, carrier))
 }
 
