@@ -121,9 +121,8 @@ pub(super) fn key_source(value: &DeValue<'_>) -> Outcome<KeySource> {
 }
 
 fn source(value: &DeValue<'_>) -> Outcome<KeySource> {
-    KeySource::parse(string(value)?).map_err(|error| match error {
-        _ => Complaint::invalid(error.to_string()).maybe_help(error.help()),
-    })
+    let source = KeySource::parse(string(value)?);
+    source.map_err(|error| Complaint::invalid(error.to_string()).maybe_help(error.help()))
 }
 
 /// A key source that a response can teach.
