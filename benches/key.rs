@@ -40,8 +40,13 @@ fn main() {
         let sources: Vec<KeySource> =
             sources.split(' ').map(|source| KeySource::parse(source).unwrap()).collect();
         let (uri, headers) = (uri.parse::<Uri>().unwrap(), fields(&cookies));
-        let facts =
-            Facts { host: "game.example", uri: &uri, headers: &headers, client_ip: [192, 0, 2, 1].into() };
+        let facts = Facts {
+            host: "game.example",
+            uri: &uri,
+            headers: &headers,
+            client_ip: [192, 0, 2, 1].into(),
+            sni: None,
+        };
         group.bench_function(name, |bencher| {
             let key = || session_key(black_box(&sources), black_box(&facts));
             assert_eq!(key().is_some(), name != "cookie/none_in_4_KiB");
