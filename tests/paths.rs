@@ -84,7 +84,7 @@ proptest! {
         prop_assert_eq!(router.find("h", &path).unwrap().unwrap().path.as_str(), "/game", "{}", path);
         let sources = [KeySource::parse("path:/game/{room}/tail").unwrap()];
         let uri: Uri = path.parse().unwrap();
-        let facts = Facts { host: "h", uri: &uri, headers: &HeaderMap::new(), client_ip: [127, 0, 0, 1].into() };
+        let facts = Facts { host: "h", uri: &uri, headers: &HeaderMap::new(), client_ip: [127, 0, 0, 1].into(), sni: None };
         let key = session_key(&sources, &facts).unwrap();
         prop_assert_eq!(String::from_utf8_lossy(&key.bytes), room, "{}", path);
     }
