@@ -225,6 +225,16 @@ pub fn lists(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
     tokens.any(|listed| listed.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 
+/// Whether the only transfer coding is one `chunked`. Hyper frames by the last coding, so another before it would go
+/// through unseen.
+pub fn is_only_chunked(headers: &HeaderMap) -> bool {
+    let mut fields = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (fields.next(), fields.next()) {
+        (Some(coding), None) => coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"),
+        _ => false,
+    }
+}
+
 /// Whether the word of a peer about others is believed.
 pub fn is_trusted(ip: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|net| net.contains(&ip))

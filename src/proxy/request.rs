@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use http::request::Parts;
 use http::uri::Uri;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
+use http::{HeaderValue, Method, Request, Response, Version, header};
 use hyper::body::{Body as _, Incoming};
 
 use super::error::{Accept, Error};
@@ -18,7 +18,7 @@ use crate::affinity::Facts;
 use crate::balance::Draw;
 use crate::clock::Clock;
 use crate::config::{KeySource, Limits};
-use crate::headers::{Seen, X_REQUEST_ID, forwarded_for, host_name};
+use crate::headers::{self, Seen, X_REQUEST_ID, forwarded_for, host_name};
 use crate::telemetry::{Record, Redacted};
 
 /// A request with what is known of it.
@@ -81,8 +81,8 @@ impl Asked {
         if self.parts.method == Method::CONNECT {
             return Err(Error::ConnectMethod);
         }
-        if self.seen.transfer_encoding {
-            check_coding(&self.parts.headers)?;
+        if self.seen.transfer_encoding && !headers::is_only_chunked(&self.parts.headers) {
+            return Err(Error::UnknownCoding);
         }
         if limits.body_bytes > 0 && self.body.size_hint().lower() > limits.body_bytes {
             return Err(Error::BodyTooLong);
@@ -147,16 +147,6 @@ pub(super) fn host(seen: &Seen, version: Version) -> Result<Cow<'_, str>, Error>
         (Some(_), _) => Err(Error::BadRequest("there is more than one Host field")),
         (None, _) if version < Version::HTTP_11 => Ok(Cow::Borrowed("")),
         (None, _) => Err(Error::BadRequest("there is no Host field")),
-    }
-}
-
-/// `chunked` once, or nothing: hyper frames by the last coding, so another before it would go through unseen.
-fn check_coding(headers: &HeaderMap) -> Result<(), Error> {
-    let mut fields = headers.get_all(header::TRANSFER_ENCODING).iter();
-    match (fields.next(), fields.next()) {
-        (None, _) => Ok(()),
-        (Some(coding), None) if coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => Ok(()),
-        _ => Err(Error::UnknownCoding),
     }
 }
 

@@ -5,6 +5,8 @@ use hyper::body::{Body as _, Incoming};
 
 use super::Plan;
 use super::body::{Body, Stream};
+use super::error::Error;
+use super::request::Reply;
 use super::running::Running;
 use super::upgrade::{self, ClientEnd};
 use super::{lesson, ticket};
@@ -18,6 +20,10 @@ pub(super) fn respond(
     plan: &Plan,
     asked_upgrade: Option<ClientEnd>,
 ) -> Response<Body> {
+    let seen = headers::look_at_response(response.headers());
+    if seen.transfer_encoding && !headers::is_only_chunked(response.headers()) {
+        return refuse(running);
+    }
     let now = running.worker.clock.now();
     running.seen = now;
     if let Some(record) = &mut running.record {
@@ -36,7 +42,6 @@ pub(super) fn respond(
     }
     let (mut parts, incoming) = response.into_parts();
     let reader = lesson::reader(&running, plan, &parts);
-    let seen = headers::look_at_response(&parts.headers);
     if seen.transfer_encoding {
         parts.headers.remove(header::CONTENT_LENGTH);
     }
@@ -51,4 +56,12 @@ pub(super) fn respond(
         return Response::from_parts(parts, if absent { Body::absent() } else { Body::empty() });
     }
     Response::from_parts(parts, Body::stream(Stream { incoming, running: Some(running), reader }))
+}
+
+/// A body in another coding than `chunked` would reach the client without a word of that coding, and may end elsewhere
+/// than hyper takes it to.
+fn refuse(mut running: Running) -> Response<Body> {
+    running.counters().failures.up();
+    let reply = Reply { accept: None, record: running.take_record() };
+    reply.fail(&Error::Nonsense)
 }
