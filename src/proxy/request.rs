@@ -94,10 +94,12 @@ impl Asked {
         Ok(())
     }
 
-    /// In absolute form the target's authority is the host, whatever `Host` says (RFC 9112 §3.2.2).
+    /// In absolute form the target's authority is the host, whatever `Host` says (RFC 9112 §3.2.2); but there must be
+    /// one as in any other request (§3.2).
     fn take_origin_form(&mut self) -> Result<(), Error> {
         let uri = &self.parts.uri;
         if let Some(authority) = uri.authority() {
+            host(&self.seen, self.parts.version)?;
             if !matches!(uri.scheme_str(), Some("http" | "https")) {
                 return Err(Error::BadRequest("the request target has another scheme than http"));
             }
