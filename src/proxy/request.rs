@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use http::request::Parts;
-use http::uri::Uri;
+use http::uri::{PathAndQuery, Uri};
 use http::{HeaderValue, Method, Request, Response, Version, header};
 use hyper::body::{Body as _, Incoming};
 
@@ -88,8 +88,13 @@ impl Asked {
             return Err(Error::BodyTooLong);
         }
         self.take_origin_form()?;
-        if self.parts.uri.path_and_query().map_or(0, |target| target.as_str().len()) > limits.uri_bytes {
+        let target = self.parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
+        if target.len() > limits.uri_bytes {
             return Err(Error::UriTooLong);
+        }
+        // Hyper lets UTF-8 pass, which would be a second spelling of what is percent-encoded (RFC 9112 §3.2).
+        if !target.is_ascii() {
+            return Err(Error::BadRequest("the request target is not ASCII"));
         }
         Ok(())
     }
