@@ -24,6 +24,10 @@ pub(super) fn respond(
     if seen.transfer_encoding && !headers::is_only_chunked(response.headers()) {
         return refuse(running);
     }
+    // Hyper would speak HTTP/1.0 on this connection from now on, and drop bodies of unknown length without a word.
+    if response.version() < Version::HTTP_11 {
+        running.use_no_more();
+    }
     let now = running.worker.clock.now();
     running.seen = now;
     if let Some(record) = &mut running.record {
