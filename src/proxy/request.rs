@@ -96,6 +96,9 @@ impl Asked {
         if !target.is_ascii() {
             return Err(Error::BadRequest("the request target is not ASCII"));
         }
+        if !self.body.is_end_stream() {
+            headers::write_length_plainly(&mut self.parts.headers);
+        }
         Ok(())
     }
 

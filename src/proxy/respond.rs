@@ -48,6 +48,8 @@ pub(super) fn respond(
     let reader = lesson::reader(&running, plan, &parts);
     if seen.transfer_encoding {
         parts.headers.remove(header::CONTENT_LENGTH);
+    } else {
+        headers::write_length_plainly(&mut parts.headers);
     }
     headers::strip(&mut parts.headers, &seen);
     parts.version = Version::HTTP_11;
