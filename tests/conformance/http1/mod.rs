@@ -64,6 +64,15 @@ fn there_are_enough_cases_and_no_name_twice() {
     }
 }
 
+#[test]
+fn every_file_of_cases_is_a_topic() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance/http1");
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    let files = names.filter(|name| std::path::Path::new(name).extension().is_some_and(|is| is == "txt"));
+    let topics: HashSet<_> = TOPICS.iter().map(|(file, _)| std::ffi::OsString::from(file)).collect();
+    assert_eq!(files.collect::<HashSet<_>>(), topics);
+}
+
 /// A suite that a wire passes proves nothing. A relay carries well-formed messages as well as a proxy does, so cases of
 /// which that is all that is asked pass; each of them says so, and why. Every other case must fail: that is, the case
 /// can fail, and needs a proxy to hold.
