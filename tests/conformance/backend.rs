@@ -19,6 +19,8 @@ pub(crate) struct Answer {
     pub(crate) early: Vec<u8>,
     /// Sent when the whole request is there.
     pub(crate) late: Vec<u8>,
+    /// Sent once the client has a response, to nobody's request; then it reads to the end.
+    pub(crate) stray: Vec<u8>,
     pub(crate) after: After,
     /// Nothing is answered at all.
     pub(crate) is_silent: bool,
@@ -27,7 +29,11 @@ pub(crate) struct Answer {
 impl Answer {
     /// Whether there is anything in it.
     pub(crate) fn is_said(&self) -> bool {
-        self.is_silent || !self.early.is_empty() || !self.late.is_empty() || self.after != After::GoOn
+        self.is_silent
+            || !self.stray.is_empty()
+            || !self.early.is_empty()
+            || !self.late.is_empty()
+            || self.after != After::GoOn
     }
 }
 
@@ -113,7 +119,7 @@ impl Serving<'_> {
         let answer = self.choose(&request);
         let place = self.note(&request);
         self.conn.send(&answer.early);
-        if answer.late.is_empty() {
+        if answer.late.is_empty() && answer.after != After::GoOn {
             self.end(&answer, place)?;
         }
         if !request.whole {
@@ -205,6 +211,12 @@ impl Serving<'_> {
     }
 
     fn end(&mut self, answer: &Answer, place: Option<usize>) -> Result<(), Over> {
+        if !answer.stray.is_empty() {
+            self.conn.next.wait();
+            self.conn.send(&answer.stray);
+            while self.read().is_ok() {}
+            return Err(Over);
+        }
         match answer.after {
             After::GoOn => return Ok(()),
             After::Close => {

@@ -31,6 +31,8 @@ pub(super) enum Step {
     AwaitResponse,
     /// Waits until the backend has so many heads.
     AwaitBackend(usize),
+    /// Waits until the backend's connections have ended.
+    AwaitBackendEnd,
     /// Sends no more.
     End,
 }

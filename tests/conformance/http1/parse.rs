@@ -11,11 +11,13 @@
 //! > without\                            or without one; other escapes are those of `octets`
 //! client waits for a response           reads it before it goes on
 //! client waits for the backend          until that has another head
+//! client waits for the backend's end    until the connection to it is closed
 //! client ends                           sends no more
 //!
 //! < HTTP/1.1 200 OK                     what the backend answers to the whole request
 //! backend answers early                 what follows is sent as soon as the head is there
 //! backend answers late                  what follows is sent when the whole request is there
+//! backend answers unasked               what follows is sent once the client has its response
 //! backend closes, backend resets        after that
 //! backend is silent                     instead of an answer
 //! backend next                          what follows is for the next request
@@ -64,9 +66,18 @@ type Read = Result<(), String>;
 struct Parsing {
     case: Case,
     answers: Vec<Answer>,
-    is_early: bool,
+    moment: Moment,
     heads: usize,
     about: About,
+}
+
+/// When the lines that follow are answered.
+#[derive(Default, Clone, Copy)]
+enum Moment {
+    Early,
+    #[default]
+    Late,
+    Unasked,
 }
 
 /// What indented lines and lines of `=` are about.
@@ -98,9 +109,14 @@ impl Parsing {
         }
         if let Some(answered) = marked(line, '<') {
             let answered = ended(answered)?;
-            let is_early = self.is_early;
+            let moment = self.moment;
             let answer = self.answer();
-            if is_early { &mut answer.early } else { &mut answer.late }.extend(answered);
+            let part = match moment {
+                Moment::Early => &mut answer.early,
+                Moment::Late => &mut answer.late,
+                Moment::Unasked => &mut answer.stray,
+            };
+            part.extend(answered);
             return Ok(());
         }
         if let Some(exact) = marked(line, '=') {
@@ -144,14 +160,16 @@ impl Parsing {
                 self.heads += 1;
                 self.case.client.push(Step::AwaitBackend(self.heads));
             }
+            "client waits for the backend's end" => self.case.client.push(Step::AwaitBackendEnd),
             "client ends" => self.case.client.push(Step::End),
-            "backend answers early" => self.is_early = true,
-            "backend answers late" => self.is_early = false,
+            "backend answers early" => self.moment = Moment::Early,
+            "backend answers late" => self.moment = Moment::Late,
+            "backend answers unasked" => self.moment = Moment::Unasked,
             "backend closes" => self.answer().after = After::Close,
             "backend resets" => self.answer().after = After::Reset,
             "backend is silent" => *self.answer() = Answer { is_silent: true, ..Answer::default() },
             "backend next" => {
-                self.is_early = false;
+                self.moment = Moment::Late;
                 self.answers.push(Answer::default());
             }
             _ => return Err("what is this?".into()),

@@ -5,7 +5,7 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::case::{Case, End, Extent, Step};
 use crate::backend::{PROBE, Recorder};
@@ -50,6 +50,7 @@ pub(super) fn run(case: &Case, front: Front) -> Outcome {
             }
         }
     }
+    recorder.backend.next.open();
     drop(running);
     eventually("the backend's connections end", || recorder.backend.open() == 0);
     let record = recorder.record();
@@ -86,6 +87,7 @@ struct Client {
     /// How many of them were read as responses.
     read: usize,
     source: Source,
+    patience: Duration,
 }
 
 impl Client {
@@ -94,7 +96,7 @@ impl Client {
         stream.set_read_timeout(Some(patience))?;
         stream.set_write_timeout(Some(patience))?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, got: Vec::new(), read: 0, source: Source::Open })
+        Ok(Self { stream, got: Vec::new(), read: 0, source: Source::Open, patience })
     }
 
     fn follow(&mut self, case: &Case, recorder: &Recorder, outcome: &mut Outcome) -> Result<(), String> {
@@ -102,9 +104,15 @@ impl Client {
             match step {
                 // It may be refused before its end; that is seen in what comes back.
                 Step::Send(octets) => drop(self.stream.write_all(octets)),
-                Step::AwaitResponse => self.response(case, outcome)?,
+                Step::AwaitResponse => {
+                    self.response(case, outcome)?;
+                    recorder.backend.next.open();
+                }
                 Step::AwaitBackend(heads) => {
-                    eventually("the backend has a head", || recorder.record().requests.len() >= *heads);
+                    self.wait("the backend has no head", || recorder.record().requests.len() >= *heads)?;
+                }
+                Step::AwaitBackendEnd => {
+                    self.wait("the backend's connection stays open", || recorder.backend.open() == 0)?;
                 }
                 Step::End => drop(self.stream.shutdown(Shutdown::Write)),
             }
@@ -116,6 +124,18 @@ impl Client {
             Some(End::Open) => self.probe("same"),
             _ => self.until_closed(),
         }
+    }
+
+    /// Waits until something is true, as long as for an answer.
+    fn wait(&self, otherwise: &str, is_true: impl Fn() -> bool) -> Result<(), String> {
+        let begun = Instant::now();
+        while !is_true() {
+            if begun.elapsed() > self.patience {
+                return Err(otherwise.into());
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(())
     }
 
     /// Waits for more octets; false if there are none, and that is as it may be.
