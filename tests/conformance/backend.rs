@@ -54,8 +54,8 @@ pub(crate) enum After {
 pub(crate) struct Record {
     /// Requests, whole and not, in the order of their heads; without those for [`PROBE`].
     pub(crate) requests: Vec<Message>,
-    /// On which connection each of them came.
-    pub(crate) carriers: Vec<usize>,
+    /// How each of them came.
+    pub(crate) arrivals: Vec<Arrival>,
     /// What is wrong with what came.
     pub(crate) wrong: Vec<String>,
     /// The octets of each connection.
@@ -67,6 +67,14 @@ pub(crate) struct Record {
 pub(crate) struct Recorder {
     pub(crate) backend: Backend,
     record: Arc<Mutex<Record>>,
+}
+
+/// How a request came.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival {
+    pub(crate) connection: usize,
+    /// Whether more had come behind it before it was answered.
+    pub(crate) is_followed: bool,
 }
 
 impl Recorder {
@@ -130,6 +138,7 @@ impl Serving<'_> {
             }
         }
         self.begin += used;
+        self.note_followers(place);
         self.conn.send(&answer.late);
         if answer.late.starts_with(b"HTTP/1.1 101 ") {
             self.tunnel(&answer, place)?;
@@ -180,8 +189,16 @@ impl Serving<'_> {
         }
         let mut record = self.record.lock().unwrap();
         record.requests.push(request.clone());
-        record.carriers.push(self.number);
+        record.arrivals.push(Arrival { connection: self.number, is_followed: false });
         Some(record.requests.len() - 1)
+    }
+
+    fn note_followers(&self, place: Option<usize>) {
+        let mut record = self.record.lock().unwrap();
+        let is_followed = record.connections[self.number].len() > self.begin;
+        if let Some(place) = place {
+            record.arrivals[place].is_followed = is_followed;
+        }
     }
 
     /// Notes all there is of a request that will not be whole.

@@ -78,6 +78,8 @@ pub(super) struct RequestWanted {
     pub(super) body: Vec<u8>,
     pub(super) extent: Extent,
     pub(super) carrier: Carrier,
+    /// Nothing may come behind it before it is answered.
+    pub(super) alone: bool,
     pub(super) head: HeadWanted,
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::case::{Carrier, Case, Extent, HeadWanted, RequestWanted, Requests, ResponseWanted};
 use super::run::Outcome;
+use crate::backend::Arrival;
 use crate::octets::show;
 use crate::strict::Message;
 
@@ -26,7 +27,7 @@ pub(super) fn judge(case: &Case, outcome: &Outcome) -> Vec<String> {
         }
         Requests::All(wanted) => {
             requests(wanted, &outcome.requests, &mut wrong);
-            carriers(wanted, &outcome.carriers, &mut wrong);
+            arrivals(wanted, &outcome.arrivals, &mut wrong);
         }
     }
     wrong
@@ -87,12 +88,16 @@ fn requests(wanted: &[RequestWanted], got: &[Message], wrong: &mut Vec<String>) 
     }
 }
 
-fn carriers(wanted: &[RequestWanted], got: &[usize], wrong: &mut Vec<String>) {
-    for (number, (pair, wanted)) in got.windows(2).zip(wanted.iter().skip(1)).enumerate() {
-        let is_same = pair[0] == pair[1];
-        match wanted.carrier {
-            Carrier::Same if !is_same => wrong.push(format!("request {} came elsewhere", number + 2)),
-            Carrier::Other if is_same => wrong.push(format!("request {} came on the same one", number + 2)),
+fn arrivals(wanted: &[RequestWanted], got: &[Arrival], wrong: &mut Vec<String>) {
+    for (number, (wanted, arrival)) in wanted.iter().zip(got).enumerate() {
+        let who = format!("request {}", number + 1);
+        if wanted.alone && arrival.is_followed {
+            wrong.push(format!("more had come behind {who} before it was answered"));
+        }
+        let before = number.checked_sub(1).map(|before| got[before].connection);
+        match (wanted.carrier, before == Some(arrival.connection)) {
+            (Carrier::Same, false) => wrong.push(format!("{who} came on another connection")),
+            (Carrier::Other, true) => wrong.push(format!("{who} came on the same connection")),
             _ => {}
         }
     }

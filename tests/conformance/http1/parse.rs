@@ -30,6 +30,7 @@
 //!   nothing else                        no other fields
 //!   on the same connection, on another connection
 //!                                       of the backend, than the request before
+//!   alone                               with nothing behind it before it is answered
 //! backend gets POST /x "body"           all requests in order, the body empty if none is said:
 //!                                       `part of`, `at most part of`, `nothing`
 //! ```
@@ -182,13 +183,16 @@ impl Parsing {
     }
 
     fn about_message(&mut self, wanted: &str) -> Read {
-        let carrier = match wanted {
-            "on the same connection" => Carrier::Same,
-            "on another connection" => Carrier::Other,
-            _ => return head(self.head_wanted()?, wanted),
-        };
+        if !matches!(wanted, "on the same connection" | "on another connection" | "alone") {
+            return head(self.head_wanted()?, wanted);
+        }
         let Requests::All(all) = &mut self.case.requests else { return Err("no request is meant".into()) };
-        all.last_mut().ok_or("no request is meant")?.carrier = carrier;
+        let request = all.last_mut().ok_or("no request is meant")?;
+        match wanted {
+            "alone" => request.alone = true,
+            "on the same connection" => request.carrier = Carrier::Same,
+            _ => request.carrier = Carrier::Other,
+        }
         Ok(())
     }
 

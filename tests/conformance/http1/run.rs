@@ -8,7 +8,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::case::{Case, End, Extent, Step};
-use crate::backend::{PROBE, Recorder};
+use crate::backend::{Arrival, PROBE, Recorder};
 use crate::front::Front;
 use crate::octets::show;
 use crate::strict::{self, Kind, Message, Source};
@@ -21,8 +21,8 @@ pub(super) struct Outcome {
     /// The octets of each response.
     pub(super) octets: Vec<Vec<u8>>,
     pub(super) requests: Vec<Message>,
-    /// The backend's connection that each of them came on.
-    pub(super) carriers: Vec<usize>,
+    /// How each of them came.
+    pub(super) arrivals: Vec<Arrival>,
     /// All octets the client got.
     pub(super) client: Vec<u8>,
     /// All octets the backend got, by connection.
@@ -55,7 +55,7 @@ pub(super) fn run(case: &Case, front: Front) -> Outcome {
     eventually("the backend's connections end", || recorder.backend.open() == 0);
     let record = recorder.record();
     outcome.requests.clone_from(&record.requests);
-    outcome.carriers.clone_from(&record.carriers);
+    outcome.arrivals.clone_from(&record.arrivals);
     outcome.backend.clone_from(&record.connections);
     outcome.wrong.extend(record.wrong.iter().cloned());
     outcome
