@@ -309,6 +309,48 @@ pub fn lists(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
     tokens.any(|listed| listed.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 
+/// Whether the only transfer coding is one `chunked`. Hyper frames by the last coding, so another before it would go
+/// through unseen.
+pub fn is_only_chunked(headers: &HeaderMap) -> bool {
+    let mut fields = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (fields.next(), fields.next()) {
+        (Some(coding), None) => coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"),
+        _ => false,
+    }
+}
+
+/// Leaves one length, in plain digits: hyper also understands `5, 5` and `05`, and others may understand something else
+/// (RFC 9110 §8.6). What is no length, which hyper does not mind in an answer to `HEAD`, is removed.
+pub fn write_length_plainly(headers: &mut HeaderMap) {
+    let mut fields = headers.get_all(header::CONTENT_LENGTH).iter();
+    match (fields.next(), fields.next()) {
+        (None, _) => return,
+        (Some(field), None) if is_plain_number(field.as_bytes()) => return,
+        _ => {}
+    }
+    match length(headers) {
+        Some(length) => drop(headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length))),
+        None => drop(headers.remove(header::CONTENT_LENGTH)),
+    }
+}
+
+fn is_plain_number(text: &[u8]) -> bool {
+    let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    digits && (text == b"0" || !text.starts_with(b"0"))
+}
+
+/// The number that all lengths agree on.
+fn length(headers: &HeaderMap) -> Option<u64> {
+    let fields = headers.get_all(header::CONTENT_LENGTH).into_iter();
+    let mut listed = fields.flat_map(|field| field.as_bytes().split(|&b| b == b','));
+    let number = |text: &[u8]| {
+        let text = std::str::from_utf8(text.trim_ascii()).ok()?;
+        text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u64>().ok())?
+    };
+    let first = number(listed.next()?)?;
+    listed.all(|other| number(other) == Some(first)).then_some(first)
+}
+
 /// Whether the word of a peer about others is believed.
 pub fn is_trusted(ip: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|net| net.contains(&ip))
@@ -413,6 +455,36 @@ mod tests {
             ("cookie", "c"),
         ];
         assert_eq!(stripped(&fields), ["cookie=c", "host=h"]);
+    }
+
+    #[test]
+    fn a_length_is_one_number_or_none() {
+        let written = |fields: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for field in fields {
+                headers.append(header::CONTENT_LENGTH, HeaderValue::from_static(field));
+            }
+            write_length_plainly(&mut headers);
+            let mut left = headers.get_all(header::CONTENT_LENGTH).iter();
+            let length = left.next().map(|length| length.to_str().expect("text").to_owned());
+            assert!(left.next().is_none(), "{fields:?}");
+            length
+        };
+        let good = [
+            (&["5"][..], "5"),
+            (&["0"], "0"),
+            (&["05"], "5"),
+            (&["000"], "0"),
+            (&["5, 5"], "5"),
+            (&["5", "05"], "5"),
+            (&["18446744073709551615"], "18446744073709551615"),
+        ];
+        for (fields, length) in good {
+            assert_eq!(written(fields).as_deref(), Some(length), "{fields:?}");
+        }
+        for fields in [&[][..], &["5, 6"], &["5", "6"], &["5,"], &["+5, +5"], &["5, x"], &["0x5"], &[""]] {
+            assert_eq!(written(fields), None, "{fields:?}");
+        }
     }
 
     #[test]

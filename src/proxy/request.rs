@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use http::request::Parts;
-use http::uri::Uri;
+use http::uri::{PathAndQuery, Uri};
 use http::{HeaderMap, HeaderValue, Method, Response, Version, header};
 use http_body::Body as _;
 
@@ -19,7 +19,7 @@ use crate::affinity::Facts;
 use crate::balance::Draw;
 use crate::clock::Clock;
 use crate::config::{KeySource, Limits};
-use crate::headers::{Seen, X_REQUEST_ID, forwarded_for, host_name};
+use crate::headers::{self, Seen, X_REQUEST_ID, forwarded_for, host_name};
 use crate::telemetry::{Record, Redacted};
 use crate::transport::{Interim, Received};
 
@@ -92,23 +92,35 @@ impl Asked {
         if self.parts.version == Version::HTTP_2 {
             check_http2(&self.parts.headers, limits)?;
         }
-        if self.seen.transfer_encoding {
-            check_coding(&self.parts.headers)?;
+        if self.seen.transfer_encoding && !headers::is_only_chunked(&self.parts.headers) {
+            return Err(Error::UnknownCoding);
         }
         if limits.body_bytes > 0 && self.body.size_hint().lower() > limits.body_bytes {
             return Err(Error::BodyTooLong);
         }
         self.take_origin_form()?;
-        if self.parts.uri.path_and_query().map_or(0, |target| target.as_str().len()) > limits.uri_bytes {
+        let target = self.parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
+        if target.len() > limits.uri_bytes {
             return Err(Error::UriTooLong);
+        }
+        // Hyper lets UTF-8 pass, which would be a second spelling of what is percent-encoded (RFC 9112 §3.2).
+        if !target.is_ascii() {
+            return Err(Error::BadRequest("the request target is not ASCII"));
+        }
+        if !self.body.is_end_stream() {
+            headers::write_length_plainly(&mut self.parts.headers);
         }
         Ok(())
     }
 
-    /// In absolute form the target's authority is the host, whatever `Host` says (RFC 9112 §3.2.2).
+    /// In absolute form the target's authority is the host, whatever `Host` says (RFC 9112 §3.2.2); but there must be
+    /// one as in any other request (§3.2). HTTP/2 has `:authority` instead (RFC 9113 §8.3.1).
     fn take_origin_form(&mut self) -> Result<(), Error> {
         let uri = &self.parts.uri;
         if let Some(authority) = uri.authority() {
+            if self.parts.version < Version::HTTP_2 {
+                host(&self.seen, self.parts.version)?;
+            }
             if !matches!(uri.scheme_str(), Some("http" | "https")) {
                 return Err(Error::BadRequest("the request target has another scheme than http"));
             }
@@ -176,16 +188,6 @@ fn check_http2(headers: &HeaderMap, limits: &Limits) -> Result<(), Error> {
         return Err(Error::BadRequest("the content length is not one number"));
     }
     Ok(())
-}
-
-/// `chunked` once, or nothing: hyper frames by the last coding, so another before it would go through unseen.
-fn check_coding(headers: &HeaderMap) -> Result<(), Error> {
-    let mut fields = headers.get_all(header::TRANSFER_ENCODING).iter();
-    match (fields.next(), fields.next()) {
-        (None, _) => Ok(()),
-        (Some(coding), None) if coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => Ok(()),
-        _ => Err(Error::UnknownCoding),
-    }
 }
 
 /// 64 random bits in hexadecimal.

@@ -5,6 +5,8 @@ use hyper::body::{Body as _, Incoming};
 
 use super::Plan;
 use super::body::{Body, Stream};
+use super::error::Error;
+use super::request::Reply;
 use super::running::Running;
 use super::upgrade::{self, ClientEnd};
 use super::{lesson, ticket};
@@ -18,6 +20,14 @@ pub(super) fn respond(
     plan: &Plan,
     asked_upgrade: Option<ClientEnd>,
 ) -> Response<Body> {
+    let seen = headers::look_at_response(response.headers());
+    if seen.transfer_encoding && !headers::is_only_chunked(response.headers()) {
+        return refuse(running);
+    }
+    // Hyper would speak HTTP/1.0 on this connection from now on, and drop bodies of unknown length without a word.
+    if response.version() < Version::HTTP_11 {
+        running.use_no_more();
+    }
     let now = running.worker.clock.now();
     running.seen = now;
     if let Some(record) = &mut running.record {
@@ -36,9 +46,10 @@ pub(super) fn respond(
     }
     let (mut parts, incoming) = response.into_parts();
     let reader = lesson::reader(&running, plan, &parts);
-    let seen = headers::look_at_response(&parts.headers);
     if seen.transfer_encoding {
         parts.headers.remove(header::CONTENT_LENGTH);
+    } else {
+        headers::write_length_plainly(&mut parts.headers);
     }
     // Trailer fields go through where the next hop can tell them from the body's end.
     let trailer =
@@ -57,4 +68,12 @@ pub(super) fn respond(
         return Response::from_parts(parts, if absent { Body::absent() } else { Body::empty() });
     }
     Response::from_parts(parts, Body::stream(Stream { incoming, running: Some(running), reader }))
+}
+
+/// A body in another coding than `chunked` would reach the client without a word of that coding, and may end elsewhere
+/// than hyper takes it to.
+fn refuse(mut running: Running) -> Response<Body> {
+    running.counters().failures.up();
+    let reply = Reply { accept: None, grpc: false, record: running.take_record() };
+    reply.fail(&Error::Nonsense)
 }
