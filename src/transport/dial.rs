@@ -77,4 +77,4 @@ pub fn keep_alive() -> TcpKeepalive {
 /// Octets of a response head.
 const MAX_RESPONSE_HEAD: usize = 64 * 1024;
 /// Octets read ahead of a client that reads slowly.
-const MAX_BUFFER: usize = 256 * 1024;
+const MAX_BUFFER: usize = 64 * 1024;
