@@ -62,9 +62,9 @@ fn connected(address: SocketAddr, count: usize) -> Vec<TcpStream> {
 
 #[test]
 fn an_idle_connection_costs_kilobytes() {
+    const COUNT: usize = 1000;
     let backend = Backend::named("a");
     let scale = Scale::new(&Setup::of(&[&backend]));
-    const COUNT: usize = 1000;
     let mut clients: Vec<_> = (0..COUNT).map(|_| Client::connect(scale.address)).collect();
     for client in &mut clients {
         assert_eq!(client.get("/", &[]).status, 200);
@@ -75,10 +75,10 @@ fn an_idle_connection_costs_kilobytes() {
 
 #[test]
 fn heads_that_do_not_end_are_held_up_to_their_limit() {
+    const COUNT: usize = 200;
     let backend = Backend::named("a");
     let setup = Setup::of(&[&backend]).limits("header_timeout = \"1m\"\nheader_bytes = \"64KiB\"");
     let scale = Scale::new(&setup);
-    const COUNT: usize = 200;
     let mut clients = connected(scale.address, COUNT);
     let head = format!("GET / HTTP/1.1\r\nHost: h\r\nX-Long: {}", "x".repeat(60 * KIB));
     for client in &mut clients {
@@ -91,6 +91,7 @@ fn heads_that_do_not_end_are_held_up_to_their_limit() {
 
 #[test]
 fn a_response_that_nobody_reads_is_held_up_to_its_limit() {
+    const COUNT: usize = 100;
     const LENGTH: usize = 8 * 1024 * KIB;
     let body = vec![b'x'; LENGTH];
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {LENGTH}\r\n\r\n");
@@ -105,7 +106,6 @@ fn a_response_that_nobody_reads_is_held_up_to_its_limit() {
         }
     });
     let scale = Scale::new(&Setup::of(&[&backend]));
-    const COUNT: usize = 100;
     let mut clients = connected(scale.address, COUNT);
     for client in &mut clients {
         client.write_all(get("/long", &[]).as_bytes()).unwrap();
