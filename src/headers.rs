@@ -194,6 +194,14 @@ fn is_protected(name: &str) -> bool {
     ) || name.starts_with("x-forwarded-")
 }
 
+/// Which trailer fields a message announces: over HTTP/1 only those can be sent on.
+pub fn trailer(fields: &HeaderMap, seen: &Seen) -> Option<HeaderValue> {
+    if !seen.hop {
+        return None;
+    }
+    fields.get(header::TRAILER).cloned()
+}
+
 /// Tells the next hop that trailer fields are welcome: for this connection, as `TE` belongs to one hop.
 pub fn want_trailers(fields: &mut HeaderMap) {
     fields.insert(header::TE, HeaderValue::from_static("trailers"));

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use http::{Extensions, HeaderMap, HeaderValue, Request, Version, header};
+use http::{Extensions, HeaderValue, Request, Version, header};
 use http_body::Body as _;
 
 use super::error::is_grpc;
@@ -13,7 +13,7 @@ use crate::config::Limits;
 use crate::headers;
 use crate::pool::Pool;
 use crate::transport::exchange::Membership;
-use crate::transport::{Gate, Outgoing, Pace, Received};
+use crate::transport::{Gate, Outgoing, Pace};
 
 /// A request ready to be sent, and what stays behind.
 #[derive(Debug)]
@@ -37,7 +37,8 @@ pub(super) fn prepare(
     let asked_upgrade = seen.upgrade && body.is_end_stream() && upgrade::is_asked(&parts);
     let upgrade = upgrade::wanted(&mut parts, tunnel, asked_upgrade);
     let upgrade = upgrade.map(|upgrade| ClientEnd { upgrade, client: client.clone() });
-    let trailer = announced_trailer(&parts.headers, &body);
+    let may_have_trailers = !body.is_end_stream() && body.size_hint().exact().is_none();
+    let trailer = may_have_trailers.then(|| headers::trailer(&parts.headers, &seen)).flatten();
     headers::strip(&mut parts.headers, &seen);
     let (hostless, expects, wants_trailers) = (seen.hosts == 0, seen.expect, seen.trailers);
     headers::forwarded(&mut parts.headers, seen, &client.peer(trusted));
@@ -76,10 +77,4 @@ pub(super) fn prepare(
     };
     *request.body_mut() = Outgoing::stream(body, limits.body_bytes, pace, gate);
     Outbound { request, upgrade, reply }
-}
-
-/// What a body of unknown length says of the trailer fields behind it: only those can be sent on over HTTP/1.
-fn announced_trailer(fields: &HeaderMap, body: &Received) -> Option<HeaderValue> {
-    let may_have_some = !body.is_end_stream() && body.size_hint().exact().is_none();
-    fields.get(header::TRAILER).filter(|_| may_have_some).cloned()
 }

@@ -52,8 +52,8 @@ pub(super) fn respond(
         headers::write_length_plainly(&mut parts.headers);
     }
     // Trailer fields go through where the next hop can tell them from the body's end.
-    let trailer =
-        parts.headers.get(header::TRAILER).filter(|_| incoming.size_hint().exact().is_none()).cloned();
+    let may_have_trailers = incoming.size_hint().exact().is_none();
+    let trailer = may_have_trailers.then(|| headers::trailer(&parts.headers, &seen)).flatten();
     headers::strip(&mut parts.headers, &seen);
     if let Some(trailer) = trailer {
         parts.headers.insert(header::TRAILER, trailer);
