@@ -127,13 +127,20 @@ fn errors_have_a_line_too() {
 fn a_backend_that_fails_is_named() {
     let backend = Backend::start("a", |conn| drop(conn.request()));
     let (process, address) = logging(&backend, "format = \"json\"");
-    assert_eq!(connect(address).get("/game/7", &[]).status, 502);
+    let mut client = connect(address);
+    assert_eq!(
+        client.send("POST /game/7 HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n").response().status,
+        502
+    );
     let line = &json(&process, 1)[0];
     assert_eq!(
         (&line["status"], &line["backend"], &line["affinity"]),
         (&502.into(), &"a".into(), &"placed".into())
     );
-    assert!(line["error"].is_string());
+    assert!(line["error"].is_string() && line.get("tries").is_none(), "{line}");
+    assert_eq!(client.get("/game/7", &[]).status, 502);
+    let line = &json(&process, 2)[1];
+    assert_eq!((&line["status"], &line["backend"], &line["tries"]), (&502.into(), &"a".into(), &2.into()));
 }
 
 #[test]

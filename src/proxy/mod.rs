@@ -8,6 +8,7 @@
 //! Running          ends with the body: counters, lease, access line
 //! ```
 
+mod blame;
 mod body;
 mod client;
 mod core;
@@ -19,6 +20,7 @@ mod moving;
 mod outbound;
 mod request;
 mod respond;
+mod retry;
 mod room;
 mod running;
 mod ticket;

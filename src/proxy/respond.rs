@@ -20,6 +20,7 @@ pub(super) fn respond(
 ) -> Response<Body> {
     let now = running.worker.clock.now();
     running.seen = now;
+    running.worker.judge(running.pool(), running.backend(), response.status());
     if let Some(record) = &mut running.record {
         record.head = Some(now);
         record.status = Some(response.status());

@@ -18,6 +18,7 @@ use super::running::Running;
 use super::upgrade::ClientEnd;
 use crate::transport::Wire;
 use crate::transport::exchange::Phase;
+use crate::transport::heard::BackendIo;
 use crate::transport::io::ClientIo;
 use crate::watch::Call;
 
@@ -113,12 +114,12 @@ impl Tunnel {
     /// Takes the sockets out of hyper's hands, with what it read ahead.
     fn open(client: Upgraded, backend: Upgraded) -> Option<Self> {
         let client: Parts<ClientIo> = client.downcast().ok()?;
-        let backend: Parts<TokioIo<Wire>> = backend.downcast().ok()?;
+        let backend: Parts<TokioIo<BackendIo>> = backend.downcast().ok()?;
         Some(Self {
             up: Flow::starting_with(&client.read_buf),
             down: Flow::starting_with(&backend.read_buf),
             client: client.io.into_inner(),
-            backend: backend.io.into_inner(),
+            backend: backend.io.into_inner().into_inner(),
         })
     }
 

@@ -1,5 +1,7 @@
-//! A request body on its way to a backend: streamed, limited, timed, and held back while `100 Continue` is awaited.
+//! A request body on its way to a backend: streamed, limited, timed, held back while `100 Continue` is awaited, and kept
+//! as far as it may have to be sent again.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -30,19 +32,49 @@ pub enum BodyError {
     Unwanted,
 }
 
-/// A request body as it is sent to a backend.
-#[derive(Debug)]
-pub struct Outgoing(Option<Box<Streaming>>);
+/// Octets of a body that are kept to be sent again. A longer one is not sent again once any of it may have been.
+pub const MOST_KEPT: usize = 64 * 1024;
 
-/// A body that is not empty.
+/// A request body as it is sent to a backend, once.
+#[derive(Debug)]
+pub struct Outgoing(Option<Sending>);
+
+/// One try at sending a body that is not empty.
+#[derive(Debug)]
+struct Sending {
+    body: Rc<RefCell<Streaming>>,
+    turn: u32,
+    /// What earlier tries have taken from the client, to be sent first.
+    again: Bytes,
+}
+
+/// A body that is not empty, as it comes from the client.
 #[derive(Debug)]
 struct Streaming {
     incoming: Incoming,
+    /// Nothing more comes.
+    ended: bool,
     left: u64,
     limit: u64,
     pace: Pace,
     gate: Option<Gate>,
+    /// The try that is under way. Earlier ones get nothing more.
+    turn: u32,
+    kept: Kept,
 }
+
+/// What came so far, where it may have to be sent again. Copied: pieces of the buffers it was read into would hold on to
+/// them, however small the pieces.
+#[derive(Debug)]
+enum Kept {
+    All(Vec<u8>),
+    /// Nobody wants it, or it is too long.
+    Nothing,
+}
+
+/// What is needed to send a body again. As long as this lives, and the body is short enough, it is kept.
+#[derive(Debug)]
+pub struct Replay(Option<Rc<RefCell<Streaming>>>);
 
 /// How long the two sides may take.
 #[derive(Debug, Clone)]
@@ -67,7 +99,47 @@ impl Outgoing {
     pub fn stream(incoming: Incoming, limit: u64, pace: Pace, gate: Option<Gate>) -> Self {
         let limit = if limit == 0 { u64::MAX } else { limit };
         pace.exchange.hold_back(gate.is_some());
-        Self(Some(Box::new(Streaming { incoming, left: limit, limit, pace, gate })))
+        let (ended, left, turn, kept) = (false, limit, 0, Kept::Nothing);
+        let body = Streaming { incoming, ended, left, limit, pace, gate, turn, kept };
+        Self(Some(Sending { body: Rc::new(RefCell::new(body)), turn, again: Bytes::new() }))
+    }
+
+    /// Keeps from now on what comes of a body of which nothing has come yet.
+    pub fn keep(&self) -> Replay {
+        let body = self.0.as_ref().map(|sending| sending.body.clone());
+        if let Some(body) = &body {
+            let mut body = body.borrow_mut();
+            let fits = body.incoming.size_hint().lower() <= MOST_KEPT as u64;
+            body.kept = if fits { Kept::All(Vec::new()) } else { Kept::Nothing };
+        }
+        Replay(body)
+    }
+}
+
+impl Replay {
+    /// The body from its start, for `head` to be sent with once more; an earlier try gets nothing of it any more. `None`
+    /// if too much has come for it to be kept.
+    pub fn again(&self, head: http::Request<()>) -> Option<http::Request<Outgoing>> {
+        let Some(shared) = &self.0 else { return Some(head.map(|()| Outgoing::empty())) };
+        let mut head = head;
+        let mut body = shared.borrow_mut();
+        let Kept::All(kept) = &body.kept else { return None };
+        let again = Bytes::copy_from_slice(kept);
+        if body.gate.is_some() {
+            // Nothing was sent yet, and it is the next backend that has to agree.
+            body.gate = Some(Gate::before(&mut head));
+        }
+        body.turn += 1;
+        let turn = body.turn;
+        Some(head.map(|()| Outgoing(Some(Sending { body: shared.clone(), turn, again }))))
+    }
+}
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        if let Some(body) = &self.0 {
+            body.borrow_mut().kept = Kept::Nothing;
+        }
     }
 }
 
@@ -79,19 +151,40 @@ impl Body for Outgoing {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.0.as_mut().map_or(Poll::Ready(None), |streaming| streaming.poll_frame(cx))
+        self.0.as_mut().map_or(Poll::Ready(None), |sending| sending.poll_frame(cx))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(|streaming| streaming.incoming.is_end_stream())
+        self.0.as_ref().is_none_or(|sending| sending.again.is_empty() && sending.body.borrow().is_over())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.as_ref().map_or(SizeHint::with_exact(0), |streaming| streaming.incoming.size_hint())
+        let Some(sending) = &self.0 else { return SizeHint::with_exact(0) };
+        let to_come = sending.body.borrow().incoming.size_hint();
+        let again = sending.again.len() as u64;
+        to_come.exact().map_or_else(SizeHint::default, |octets| SizeHint::with_exact(octets + again))
+    }
+}
+
+impl Sending {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let mut body = self.body.borrow_mut();
+        if body.turn != self.turn {
+            return Poll::Ready(Some(Err(BodyError::Unwanted)));
+        }
+        if !self.again.is_empty() {
+            body.pace.wait_for_backend();
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.again)))));
+        }
+        body.poll_frame(cx)
     }
 }
 
 impl Streaming {
+    fn is_over(&self) -> bool {
+        self.ended || self.incoming.is_end_stream()
+    }
+
     /// Trailers are dropped: they are optional to keep (RFC 9110 §6.5.1) and few backends accept them.
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Some(gate) = &mut self.gate {
@@ -102,30 +195,42 @@ impl Streaming {
             self.pace.exchange.hold_back(false);
             self.gate = None;
         }
+        if self.ended {
+            return Poll::Ready(None);
+        }
         let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
             self.pace.wait_for_client();
             return Poll::Pending;
         };
         self.pace.wait_for_backend();
-        match frame {
-            None => Poll::Ready(None),
-            Some(Err(error)) => {
-                self.pace.exchange.set_fault(Fault::Broken);
-                Poll::Ready(Some(Err(error.into())))
-            }
-            Some(Ok(frame)) => Poll::Ready(self.count(frame)),
+        if let Some(Err(error)) = frame {
+            self.pace.exchange.set_fault(Fault::Broken);
+            return Poll::Ready(Some(Err(error.into())));
         }
+        let data = frame.and_then(Result::ok).and_then(|frame| frame.into_data().ok());
+        self.ended = data.is_none();
+        Poll::Ready(data.map(|data| self.count(data)))
     }
 
-    fn count(&mut self, frame: Frame<Bytes>) -> Option<Result<Frame<Bytes>, BodyError>> {
-        let data = frame.into_data().ok()?;
+    fn count(&mut self, data: Bytes) -> Result<Frame<Bytes>, BodyError> {
         let Some(left) = self.left.checked_sub(data.len() as u64) else {
             self.pace.exchange.set_fault(Fault::TooLong);
-            return Some(Err(BodyError::TooLong(self.limit)));
+            return Err(BodyError::TooLong(self.limit));
         };
         self.left = left;
         self.pace.exchange.count_received(data.len());
-        Some(Ok(Frame::data(data)))
+        self.kept.add(&data);
+        Ok(Frame::data(data))
+    }
+}
+
+impl Kept {
+    fn add(&mut self, data: &[u8]) {
+        match self {
+            Self::All(kept) if kept.len() + data.len() <= MOST_KEPT => kept.extend_from_slice(data),
+            Self::All(_) => *self = Self::Nothing,
+            Self::Nothing => {}
+        }
     }
 }
 
