@@ -216,7 +216,7 @@ impl Forward {
             Refusal::Outdated => self.catch_up().await,
             _ => match self.room.first_full() {
                 Some(backend) => self.queue_for(backend).await,
-                None => Err(refusal.into()),
+                None => self.go_back().ok_or(refusal.into()),
             },
         };
         self.now = self.worker.clock.now();

@@ -52,6 +52,8 @@ pub(super) struct Tries {
     failed: u32,
     /// The last one broke after octets may have been sent: other idle connections may be as dead as its was.
     broke: bool,
+    /// The backend at which the last one broke, where the next one is to go elsewhere if it can.
+    pub(super) last_resort: Option<u32>,
     kept: Option<Box<Original>>,
 }
 

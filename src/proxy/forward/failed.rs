@@ -15,15 +15,19 @@ impl Forward {
     /// After a try that broke: whether there may be another. One that belongs to its backend goes there again, be it that
     /// its key is bound, or hashed while the connection had just idled too long. Any other goes elsewhere, if it can.
     pub(super) fn tries_again(&mut self, decision: &Decision, running: &Running) -> bool {
-        let (pool, may) = (self.plan.pool, self.may_try_again());
         let stays = decision.tie != Tie::None || running.is_reused() && self.plan.key.is_some();
-        if may && !stays {
+        if !stays {
             self.skip.push(decision.backend);
-            if self.decide(&self.current.view(pool)).is_err() {
-                self.skip.pop();
-            }
+            self.tries.last_resort = Some(decision.backend);
         }
-        may
+        self.may_try_again()
+    }
+
+    /// Nobody else takes the request: where its last try broke it may be tried again all the same, if one did.
+    pub(super) fn go_back(&mut self) -> Option<()> {
+        let backend = self.tries.last_resort.take()?;
+        self.skip.retain(|skipped| *skipped != backend);
+        Some(())
     }
 
     /// Notes a failed try; whether there may be another.
