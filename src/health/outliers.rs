@@ -60,7 +60,7 @@ impl Outliers {
     /// Lets those return whose time is over.
     pub(super) fn let_return(&mut self) {
         let now = Instant::now();
-        self.ejected.extract_if(.., |ejected| ejected.until <= now).for_each(|ejected| ejected.end());
+        self.ejected.extract_if(.., |ejected| ejected.until <= now).for_each(Ejected::end);
     }
 
     fn find(&self, id: u64) -> Option<(Arc<Pool>, Arc<Backend>)> {

@@ -1,5 +1,7 @@
 //! What an ejected backend still gets, who may be ejected at one time, and the way back.
 
+use std::fmt::Write as _;
+
 use http::HeaderMap;
 
 use crate::support::process::Process;
@@ -133,10 +135,12 @@ fn ejected(backends: usize, percent: u32) -> usize {
         .toml();
     toml += "[[pool]]\nname = \"other\"\n[pool.outlier]\nconsecutive_failures = 1\neject = \"1h\"\n";
     for one in [&sentinel.backend, &spare.backend] {
-        toml += &format!("[[pool.backend]]\nname = \"{}\"\naddress = \"{}\"\n", one.name, one.address);
+        let _ = write!(toml, "[[pool.backend]]\nname = \"{}\"\naddress = \"{}\"\n", one.name, one.address);
     }
     let proxy = Setup::start_toml(&toml);
-    all.iter().for_each(|one| one.turn(503));
+    for one in &all {
+        one.turn(503);
+    }
     (0..6 * backends).for_each(|_| assert_eq!(proxy.get("/", &[]).status, 503));
     sentinel.turn(503);
     (0..2).for_each(|_| drop(proxy.get("/sentinel", &[])));

@@ -59,8 +59,12 @@ fn a_second_try_does_not_take_another_connection_that_may_be_as_dead() {
     let backend = impatient("a");
     let proxy = setup(&[&backend]).start();
     let mut clients: Vec<_> = (0..3).map(|_| proxy.connect()).collect();
-    clients.iter_mut().for_each(|client| _ = client.send(get("/", &[])));
-    clients.iter_mut().for_each(|client| assert_eq!(client.response().status, 200));
+    for client in &mut clients {
+        client.send(get("/", &[]));
+    }
+    for client in &mut clients {
+        assert_eq!(client.response().status, 200);
+    }
     let before = (backend.requests().len(), backend.connections());
     assert_eq!(proxy.get("/", &[]).status, 200);
     assert_eq!((backend.requests().len(), backend.connections()), (before.0 + 2, before.1 + 1));

@@ -58,9 +58,9 @@ impl Forward {
         } else {
             running.failed();
         }
-        match is_broken {
-            true if self.upgrade.is_none() => Sent::Broken,
-            _ => Sent::Failed(if error.is_parse() { Error::Nonsense } else { Error::Broken }),
+        if error.is_parse() {
+            return Sent::Failed(Error::Nonsense);
         }
+        if is_broken && self.upgrade.is_none() { Sent::Broken } else { Sent::Failed(Error::Broken) }
     }
 }
