@@ -86,9 +86,9 @@ impl Proxy {
 
     fn decide(&self, uri: &Uri) {
         let host = "game.example";
-        let route = self.snapshot.router.find(host, uri.path()).unwrap();
+        let route = self.snapshot.router.find(host, uri.path()).unwrap().unwrap();
         let (pool, view) = (&self.snapshot.pools[route.pool], &self.views[route.pool]);
-        let facts = Facts { host, uri, headers: &self.headers, client_ip: [192, 0, 2, 1].into() };
+        let facts = Facts { host, uri, headers: &self.headers, client_ip: [192, 0, 2, 1].into(), sni: None };
         let sources = route.key.as_deref().unwrap_or(pool.key_sources());
         let key = session_key(sources, &facts).map(|key| pool.key(&key));
         let load = |backend: u32| pool.backends[backend as usize].state.counters(0).in_flight.get();

@@ -19,7 +19,8 @@ fn main() {
         [("connection", "keep-alive, x-once"), ("x-once", "1"), ("te", "trailers"), ("keep-alive", "5")];
     let relayed = [("x-forwarded-for", "192.0.2.7"), ("x-forwarded-proto", "https"), ("x-request-id", "7")];
     let ip_value = HeaderValue::from_static("192.0.2.1");
-    let untrusted = Peer { ip: [192, 0, 2, 1].into(), ip_value: &ip_value, trusted: false };
+    let untrusted =
+        Peer { ip: [192, 0, 2, 1].into(), ip_value: &ip_value, trusted: false, tls: false, subject: None };
     let mut group = criterion.benchmark_group("headers");
     for (name, extra, peer) in [
         ("browser", &[][..], untrusted),

@@ -1,4 +1,4 @@
-//! What finding a session key costs, by where it is: `cargo bench --bench key`.
+//! What finding a session key costs, by where it is, and what finding out what a path means: `cargo bench --bench key`.
 
 #![allow(clippy::unwrap_used, reason = "a bench may panic")]
 
@@ -8,6 +8,7 @@ use std::time::Duration;
 use criterion::Criterion;
 use homing::affinity::{Facts, session_key};
 use homing::config::KeySource;
+use homing::path::normalised;
 use homing::stable_hash;
 use http::{HeaderMap, HeaderValue, Uri, header};
 
@@ -27,6 +28,7 @@ fn main() {
         ("cookie/none_in_4_KiB", "cookie:sid", "/", vec![crowd.as_str()]),
         ("path/room", "path:/game/{room}", "/game/7f3a9c/watch", vec![]),
         ("path/encoded", "path:/game/{room}", "/game/7f%203a9c", vec![]),
+        ("path/respelt", "path:/game/{room}", "//game/./7f3a9c/x/../watch", vec![]),
         ("query/third", "query:room", "/play?side=white&v=2&room=7f3a9c", vec![]),
         ("query/encoded", "query:room", "/play?side=white&v=2&room=7f+3a%20", vec![]),
         ("header", "header:x-room", "/", vec![]),
@@ -38,8 +40,13 @@ fn main() {
         let sources: Vec<KeySource> =
             sources.split(' ').map(|source| KeySource::parse(source).unwrap()).collect();
         let (uri, headers) = (uri.parse::<Uri>().unwrap(), fields(&cookies));
-        let facts =
-            Facts { host: "game.example", uri: &uri, headers: &headers, client_ip: [192, 0, 2, 1].into() };
+        let facts = Facts {
+            host: "game.example",
+            uri: &uri,
+            headers: &headers,
+            client_ip: [192, 0, 2, 1].into(),
+            sni: None,
+        };
         group.bench_function(name, |bencher| {
             let key = || session_key(black_box(&sources), black_box(&facts));
             assert_eq!(key().is_some(), name != "cookie/none_in_4_KiB");
@@ -50,7 +57,23 @@ fn main() {
         bencher.iter(|| stable_hash::hash(black_box(b"0123456789abcdef")));
     });
     group.finish();
+    normalise(&mut criterion);
     criterion.final_summary();
+}
+
+/// What routes are compared with.
+fn normalise(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("path");
+    for (name, path) in [
+        ("plain", "/game/7f3a9c/watch"),
+        ("plain/long", "/assets/fonts/inter/v13/inter-v13-latin-600-and-some-more-that-makes-it-long.woff2"),
+        ("dotted", "/.well-known/acme-challenge/7f3a9c"),
+        ("escaped", "/game/7f%203a9c/watch"),
+        ("respelt", "//game/./7f3a9c/x/../watch"),
+    ] {
+        group.bench_function(name, |bencher| bencher.iter(|| normalised(black_box(path)).unwrap()));
+    }
+    group.finish();
 }
 
 /// What a browser sends, with these cookies.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use ipnet::IpNet;
 
 /// Whom a request came from, hop by hop.
@@ -14,6 +14,8 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The epoch of a session's binding, for its backend.
 pub const X_SESSION_EPOCH: HeaderName = HeaderName::from_static("x-session-epoch");
+/// The subject of the certificate that the client has shown (RFC 4514), for the backend.
+pub const X_CLIENT_CERT_SUBJECT: HeaderName = HeaderName::from_static("x-client-cert-subject");
 
 /// The names of fields that belong to one hop, as a pattern. `X-Session-Epoch` is among them: it is the proxy's to say.
 macro_rules! hop_by_hop {
@@ -50,6 +52,10 @@ pub struct Seen {
     pub expect: bool,
     /// `X-Request-Id`.
     pub request_id: bool,
+    /// `TE` with `trailers`.
+    pub trailers: bool,
+    /// `X-Client-Cert-Subject`.
+    subject: bool,
     /// Any of `X-Forwarded-For`, `-Proto` and `-Host`.
     forwarded: bool,
     /// Any field that belongs to one hop.
@@ -65,6 +71,10 @@ pub struct Peer<'a> {
     pub ip_value: &'a HeaderValue,
     /// Whether its word about others is believed.
     pub trusted: bool,
+    /// Whether it is spoken to through TLS.
+    pub tls: bool,
+    /// The subject of the certificate it has shown.
+    pub subject: Option<&'a HeaderValue>,
 }
 
 impl Seen {
@@ -81,17 +91,33 @@ impl Seen {
                 "accept" => seen.accept = Some(value.clone()),
                 "expect" => seen.expect = true,
                 "x-request-id" => seen.request_id = true,
+                "x-client-cert-subject" => seen.subject = true,
                 "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" => seen.forwarded = true,
                 hop_by_hop!() => {
                     seen.hop = true;
                     seen.transfer_encoding |= name == "transfer-encoding";
                     seen.upgrade |= name == "upgrade";
+                    seen.trailers |= name == "te" && names_trailers(value);
                 }
                 _ => {}
             }
         }
         seen
     }
+}
+
+impl Seen {
+    /// Whether there is a `Host` that is not `host`.
+    pub fn names_other_host(&self, host: &HeaderValue) -> bool {
+        let differs = |known: &HeaderValue| !known.as_bytes().eq_ignore_ascii_case(host.as_bytes());
+        self.hosts > 1 || self.host.as_ref().is_some_and(differs)
+    }
+}
+
+/// Whether a `TE` field says that trailer fields are welcome (RFC 9110 §10.1.4).
+fn names_trailers(te: &HeaderValue) -> bool {
+    let mut codings = te.as_bytes().split(|&b| b == b',');
+    codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
 /// The same for a response, of which only the fields of one hop are of interest.
@@ -109,7 +135,7 @@ fn may_be_of_interest(name: &str) -> bool {
     let initial = name.as_bytes().first().copied().unwrap_or_default();
     matches!(
         (initial, name.len()),
-        (b'x', 12..=17)
+        (b'x', 12..=21)
             | (b'c' | b'k', 10)
             | (b'u', 7)
             | (b't', 2 | 7 | 17)
@@ -164,22 +190,79 @@ fn is_protected(name: &str) -> bool {
             | "authorization"
             | "forwarded"
             | "x-request-id"
+            | "x-client-cert-subject"
     ) || name.starts_with("x-forwarded-")
+}
+
+/// Tells the next hop that trailer fields are welcome: for this connection, as `TE` belongs to one hop.
+pub fn want_trailers(fields: &mut HeaderMap) {
+    fields.insert(header::TE, HeaderValue::from_static("trailers"));
+    fields.insert(header::CONNECTION, HeaderValue::from_static("te"));
+}
+
+/// Trailer fields on their way through: those of one hop, and those that must not come after the body because they
+/// frame, route or authenticate the message, are left out (RFC 9110 §6.5.1).
+pub fn trailers(mut fields: HeaderMap) -> HeaderMap {
+    let misplaced: Vec<HeaderName> =
+        fields.keys().filter(|name| is_misplaced_in_trailers(name.as_str())).cloned().collect();
+    for name in misplaced {
+        fields.remove(name);
+    }
+    fields
+}
+
+fn is_misplaced_in_trailers(name: &str) -> bool {
+    is_hop_by_hop(name)
+        || name.starts_with("x-forwarded-")
+        || name.starts_with("content-")
+        || matches!(
+            name,
+            "host"
+                | "cookie"
+                | "set-cookie"
+                | "authorization"
+                | "www-authenticate"
+                | "forwarded"
+                | "x-request-id"
+                | "x-client-cert-subject"
+                | "cache-control"
+                | "expect"
+                | "max-forwards"
+                | "range"
+        )
+}
+
+/// An interim response as a client gets it: without what belongs to the hop before.
+pub fn interim(status: StatusCode, fields: &HeaderMap) -> Response<()> {
+    let mut fields = fields.clone();
+    let seen = look_at_response(&fields);
+    strip(&mut fields, &seen);
+    let mut interim = Response::new(());
+    *interim.status_mut() = status;
+    *interim.headers_mut() = fields;
+    interim
 }
 
 /// Tells the backend of the client: from a trusted peer what it says is kept and extended, from others replaced.
 pub fn forwarded(headers: &mut HeaderMap, seen: Seen, peer: &Peer<'_>) {
     let host = seen.host;
+    let proto = if peer.tls { HTTPS } else { HTTP };
+    match peer.subject {
+        Some(subject) => drop(headers.insert(X_CLIENT_CERT_SUBJECT, subject.clone())),
+        // Only a trusted proxy can have seen another certificate than this one.
+        None if seen.subject && !peer.trusted => drop(headers.remove(X_CLIENT_CERT_SUBJECT)),
+        None => {}
+    }
     if peer.trusted && seen.forwarded {
         append_address(headers, peer.ip);
-        headers.entry(X_FORWARDED_PROTO).or_insert(HTTP);
+        headers.entry(X_FORWARDED_PROTO).or_insert(proto);
         if let Some(host) = host {
             headers.entry(X_FORWARDED_HOST).or_insert(host);
         }
         return;
     }
     headers.insert(X_FORWARDED_FOR, peer.ip_value.clone());
-    headers.insert(X_FORWARDED_PROTO, HTTP);
+    headers.insert(X_FORWARDED_PROTO, proto);
     match host {
         Some(host) => drop(headers.insert(X_FORWARDED_HOST, host)),
         None if seen.forwarded => drop(headers.remove(X_FORWARDED_HOST)),
@@ -188,6 +271,7 @@ pub fn forwarded(headers: &mut HeaderMap, seen: Seen, peer: &Peer<'_>) {
 }
 
 const HTTP: HeaderValue = HeaderValue::from_static("http");
+const HTTPS: HeaderValue = HeaderValue::from_static("https");
 
 fn append_address(headers: &mut HeaderMap, ip: IpAddr) {
     let known = headers.get_all(X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
@@ -223,6 +307,48 @@ pub fn lists(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
     let fields = headers.get_all(name).into_iter();
     let mut tokens = fields.flat_map(|field| field.as_bytes().split(|&b| b == b','));
     tokens.any(|listed| listed.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+}
+
+/// Whether the only transfer coding is one `chunked`. Hyper frames by the last coding, so another before it would go
+/// through unseen.
+pub fn is_only_chunked(headers: &HeaderMap) -> bool {
+    let mut fields = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (fields.next(), fields.next()) {
+        (Some(coding), None) => coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"),
+        _ => false,
+    }
+}
+
+/// Leaves one length, in plain digits: hyper also understands `5, 5` and `05`, and others may understand something else
+/// (RFC 9110 §8.6). What is no length, which hyper does not mind in an answer to `HEAD`, is removed.
+pub fn write_length_plainly(headers: &mut HeaderMap) {
+    let mut fields = headers.get_all(header::CONTENT_LENGTH).iter();
+    match (fields.next(), fields.next()) {
+        (None, _) => return,
+        (Some(field), None) if is_plain_number(field.as_bytes()) => return,
+        _ => {}
+    }
+    match length(headers) {
+        Some(length) => drop(headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length))),
+        None => drop(headers.remove(header::CONTENT_LENGTH)),
+    }
+}
+
+fn is_plain_number(text: &[u8]) -> bool {
+    let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    digits && (text == b"0" || !text.starts_with(b"0"))
+}
+
+/// The number that all lengths agree on.
+fn length(headers: &HeaderMap) -> Option<u64> {
+    let fields = headers.get_all(header::CONTENT_LENGTH).into_iter();
+    let mut listed = fields.flat_map(|field| field.as_bytes().split(|&b| b == b','));
+    let number = |text: &[u8]| {
+        let text = std::str::from_utf8(text.trim_ascii()).ok()?;
+        text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u64>().ok())?
+    };
+    let first = number(listed.next()?)?;
+    listed.all(|other| number(other) == Some(first)).then_some(first)
 }
 
 /// Whether the word of a peer about others is believed.
@@ -329,6 +455,36 @@ mod tests {
             ("cookie", "c"),
         ];
         assert_eq!(stripped(&fields), ["cookie=c", "host=h"]);
+    }
+
+    #[test]
+    fn a_length_is_one_number_or_none() {
+        let written = |fields: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for field in fields {
+                headers.append(header::CONTENT_LENGTH, HeaderValue::from_static(field));
+            }
+            write_length_plainly(&mut headers);
+            let mut left = headers.get_all(header::CONTENT_LENGTH).iter();
+            let length = left.next().map(|length| length.to_str().expect("text").to_owned());
+            assert!(left.next().is_none(), "{fields:?}");
+            length
+        };
+        let good = [
+            (&["5"][..], "5"),
+            (&["0"], "0"),
+            (&["05"], "5"),
+            (&["000"], "0"),
+            (&["5, 5"], "5"),
+            (&["5", "05"], "5"),
+            (&["18446744073709551615"], "18446744073709551615"),
+        ];
+        for (fields, length) in good {
+            assert_eq!(written(fields).as_deref(), Some(length), "{fields:?}");
+        }
+        for fields in [&[][..], &["5, 6"], &["5", "6"], &["5,"], &["+5, +5"], &["5, x"], &["0x5"], &[""]] {
+            assert_eq!(written(fields), None, "{fields:?}");
+        }
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub mod demo;
 pub mod explain;
 pub mod headers;
 pub mod health;
+pub mod listener;
+pub mod path;
 pub mod pool;
 mod proxy;
 pub mod route;

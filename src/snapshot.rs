@@ -13,6 +13,7 @@ use crate::backend::{Backend, Cause, Health, Leave, State};
 use crate::balance::{HashTable, Member};
 use crate::clock::Now;
 use crate::config::{self, Address, Config, KeySource, Limits, Mode, Pointer, Wanted};
+use crate::listener::Listener;
 use crate::pool::{self, Affinity, Pool, Sessions};
 use crate::route::Router;
 
@@ -25,6 +26,8 @@ pub struct Snapshot {
     pub pools: Vec<Arc<Pool>>,
     /// Of all pools in cookie mode: no backend is to see any of their cookies.
     pub sealers: Vec<Arc<Sealer>>,
+    /// In the order of the sockets: those that the process began with, as the file describes them now.
+    pub listeners: Vec<Arc<Listener>>,
     /// Networks whose `X-Forwarded-*` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Bounds on clients.
@@ -67,6 +70,7 @@ impl Snapshot {
             router: Router::new(&config.routes),
             sealers: pools.iter().filter_map(|pool| pool.sealer().cloned()).collect(),
             pools,
+            listeners: listeners(config, previous),
             trusted_proxies: config.trusted_proxies.clone(),
             limits: config.limits.clone(),
             checks,
@@ -96,6 +100,22 @@ impl Checks {
             drain: pool.drain,
         }
     }
+}
+
+/// Sockets are bound when the process starts; what the file says of their addresses counts from then on. One that it
+/// has no more goes on as it was.
+fn listeners(config: &Config, previous: Option<&Snapshot>) -> Vec<Arc<Listener>> {
+    let Some(previous) = previous else {
+        return config.listeners.iter().map(|settings| Arc::new(Listener::new(settings, None))).collect();
+    };
+    let now = |(index, known): (usize, &Arc<Listener>)| {
+        let is_known = |settings: &&config::Listener| settings.address == known.address;
+        // Several may have asked for any free port: those are told apart by their places.
+        let by_place = config.listeners.get(index).filter(is_known);
+        let settings = by_place.or_else(|| config.listeners.iter().find(is_known));
+        settings.map_or_else(|| known.clone(), |settings| Arc::new(Listener::new(settings, Some(known))))
+    };
+    previous.listeners.iter().enumerate().map(now).collect()
 }
 
 /// Pools that are in the file no more: no route leads to them, and they leave with what they have.

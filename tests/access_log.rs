@@ -100,14 +100,33 @@ fn the_key_itself_is_in_no_line() {
         client.get(&format!("/game/{SECRET}"), &[]);
         client.get(&format!("/game/{SECRET}/moves"), &[]);
         client.get("/game/%733cr3t-r00m", &[]);
+        client.get(&format!("//game/./{SECRET}"), &[]);
+        client.get(&format!("/game/{SECRET}/../%53{SECRET}"), &[]);
         client.get(&format!("/?room={SECRET}"), &[]);
         client.get("/", &[&format!("Cookie: sid={SECRET}")]);
         client.get("/", &[&format!("X-Room: {SECRET}")]);
-        process.access(6);
+        process.access(8);
         let said = process.lines().join("\n");
         assert!(!said.contains("3cr3t"), "{said}");
         assert!(said.contains("/game/{room}/moves"), "{said}");
     }
+}
+
+#[test]
+fn a_path_without_a_key_is_written_as_it_was_sent() {
+    let lines = lines(
+        |client| {
+            client.get("//plain/%2e/x", &[]);
+            client.get("/x/../%67ame/one//%2e/", &[]);
+            client.get("/x/../../y", &[]);
+        },
+        3,
+    );
+    let said = |at: usize| (lines[at]["path"].as_str().unwrap(), lines[at]["status"].as_u64().unwrap());
+    assert_eq!(said(0), ("//plain/%2e/x", 200));
+    assert_eq!(said(1), ("/%67ame/{room}/", 200));
+    assert_eq!(said(2), ("/x/../../y", 400));
+    assert_eq!(lines[2]["error"], "the path leads above its root");
 }
 
 #[test]

@@ -95,7 +95,8 @@ mod tests {
         for (name, value) in fields {
             headers.append(name, HeaderValue::from_str(value).expect("a value"));
         }
-        let facts = Facts { host: "h", uri: &uri, headers: &headers, client_ip: [127, 0, 0, 1].into() };
+        let facts =
+            Facts { host: "h", uri: &uri, headers: &headers, client_ip: [127, 0, 0, 1].into(), sni: None };
         let source = KeySource::parse(source).expect("a source");
         extract(&source, &facts).map(|key| String::from_utf8(key.into_owned()).expect("text"))
     }

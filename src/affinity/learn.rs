@@ -45,6 +45,7 @@ pub fn taught<'a>(
             KeySource::Query(_)
             | KeySource::Path(_)
             | KeySource::ClientIp
+            | KeySource::Sni
             | KeySource::Host
             | KeySource::Body(_)
             | KeySource::Jwt { .. } => {}

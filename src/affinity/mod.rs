@@ -40,6 +40,8 @@ pub struct Facts<'a> {
     pub headers: &'a HeaderMap,
     /// The client, behind trusted proxies the one they name.
     pub client_ip: IpAddr,
+    /// The server name of the client's TLS handshake, lower case.
+    pub sni: Option<&'a str>,
 }
 
 /// The first key present in a request, by the order of `sources`.

@@ -9,6 +9,7 @@ use percent_encoding::percent_decode;
 
 use super::{Facts, jwt};
 use crate::config::{KeySource, PathTemplate, Segment};
+use crate::path::{is_same, segments};
 
 /// The key that `source` finds in a request; empty values count as absent. O(length of what is looked through).
 pub fn extract<'a>(source: &KeySource, facts: &Facts<'a>) -> Option<Cow<'a, [u8]>> {
@@ -16,7 +17,8 @@ pub fn extract<'a>(source: &KeySource, facts: &Facts<'a>) -> Option<Cow<'a, [u8]
         KeySource::Cookie(name) => cookie(facts.headers, name).map(Cow::Borrowed),
         KeySource::Header(name) => facts.headers.get(name).map(|v| Cow::Borrowed(v.as_bytes().trim_ascii())),
         KeySource::Query(name) => query(facts.uri.query()?, name),
-        KeySource::Path(template) => path(facts.uri.path(), template),
+        KeySource::Path(template) => captured(facts.uri.path(), template),
+        KeySource::Sni => facts.sni.map(|name| Cow::Borrowed(name.as_bytes())),
         KeySource::ClientIp => Some(Cow::Owned(address(facts.client_ip))),
         KeySource::Host => Some(Cow::Borrowed(facts.host.as_bytes())),
         KeySource::Body(_) => None,
@@ -83,14 +85,14 @@ fn decoded(text: &str) -> Cow<'_, [u8]> {
     Cow::from(percent_decode(text.as_bytes()))
 }
 
-/// The captured segment of a path that fits `template`, percent-decoded once.
-fn path<'a>(path: &'a str, template: &PathTemplate) -> Option<Cow<'a, [u8]>> {
-    let mut segments = path.strip_prefix('/')?.split('/');
+/// The captured segment of a path that fits `template`, percent-decoded once. It is the same for every spelling.
+fn captured<'a>(path: &'a str, template: &PathTemplate) -> Option<Cow<'a, [u8]>> {
+    let mut segments = segments(path).ok()?;
     let mut key = None;
     for wanted in &template.segments {
         let segment = segments.next()?;
         match wanted {
-            Segment::Literal(text) if text != segment => return None,
+            Segment::Literal(text) if !is_same(text, segment) => return None,
             Segment::Capture(_) => key = Some(Cow::from(percent_decode(segment.as_bytes()))),
             Segment::Literal(_) | Segment::Any => {}
         }
@@ -113,7 +115,8 @@ mod tests {
         for cookie in cookies {
             headers.append(header::COOKIE, HeaderValue::from_str(cookie).expect("a value"));
         }
-        let facts = Facts { host: "h", uri: &uri, headers: &headers, client_ip: [127, 0, 0, 1].into() };
+        let facts =
+            Facts { host: "h", uri: &uri, headers: &headers, client_ip: [127, 0, 0, 1].into(), sni: None };
         extract(source, &facts).map(|key| String::from_utf8(key.into_owned()).expect("text"))
     }
 
@@ -142,6 +145,29 @@ mod tests {
         assert_eq!(found(&room(), "/games/7", &[]), None);
         assert_eq!(found(&room(), "/game", &[]), None);
         assert_eq!(found(&room(), "/game/", &[]), None);
+        assert_eq!(found(&room(), "/game//", &[]), None);
+    }
+
+    #[test]
+    fn a_room_is_one_key_whichever_way_it_is_spelt() {
+        for path in
+            ["/game/7", "/game/%37", "//game/7", "/x/../game/7", "/./game/7", "/game//7/", "/%67ame/./7"]
+        {
+            assert_eq!(found(&room(), path, &[]).as_deref(), Some("7"), "{path}");
+        }
+        for path in ["/game/group%2Fproject", "/game/./group%2fproject/watch", "/%67ame//%67roup%2Fproject"] {
+            assert_eq!(found(&room(), path, &[]).as_deref(), Some("group/project"), "{path}");
+        }
+        assert_eq!(found(&room(), "/game%2F7", &[]), None);
+        assert_eq!(found(&room(), "/game/7/../8", &[]).as_deref(), Some("8"));
+        assert_eq!(found(&room(), "/game/7/..%2F8", &[]), None);
+    }
+
+    #[test]
+    fn literals_of_a_template_may_be_encoded() {
+        let source = KeySource::parse("path:/a%20b/{room}").expect("a source");
+        assert_eq!(found(&source, "/%61%20b/7", &[]).as_deref(), Some("7"));
+        assert_eq!(found(&source, "/a%2520b/7", &[]), None);
     }
 
     #[test]

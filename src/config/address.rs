@@ -5,15 +5,19 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use http::uri::{Authority, PathAndQuery};
 use ipnet::IpNet;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::report::Complaint;
 use super::value::Outcome;
 use super::{Address, HostPattern};
+use crate::path::{Unclear, normalised, segments};
 
 /// Longest DNS name, in octets.
 const LONGEST_HOST: usize = 253;
 /// Longest label of a DNS name, in octets.
 const LONGEST_LABEL: usize = 63;
+/// What stands in a path as an escape only.
+const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'<').add(b'>').add(b'?');
 
 /// `10.0.0.0/8`, or one address.
 pub(super) fn network(text: &str) -> Outcome<IpNet> {
@@ -46,7 +50,7 @@ pub(super) fn host_pattern(text: &str) -> Outcome<HostPattern> {
     }
 }
 
-/// The path prefix of a route, without a slash at its end.
+/// The path prefix of a route as it is compared with the paths of requests: decoded, without a slash at its end.
 pub(super) fn prefix(text: &str) -> Outcome<String> {
     let wrong = |help: &str| Err(not_a(text, "path prefix").help(help));
     if !text.starts_with('/') {
@@ -58,7 +62,27 @@ pub(super) fn prefix(text: &str) -> Outcome<String> {
     if !is_target(text) || text.contains('?') {
         return wrong("write it as in a URL, without a query, and with spaces as %20");
     }
-    Ok(if text == "/" { text } else { text.trim_end_matches('/') }.to_owned())
+    let normal = normalised(text).map_err(|unclear| not_a(text, "path prefix").help(clear_help(unclear)))?;
+    let Ok(normal) = str::from_utf8(&normal) else { return wrong("write it in UTF-8") };
+    let normal = if normal == "/" { normal } else { normal.trim_end_matches('/') };
+    if !is_normal(text) {
+        return wrong(&format!("write \"{}\"", utf8_percent_encode(normal, ESCAPED)));
+    }
+    Ok(normal.to_owned())
+}
+
+/// Whether a path has nothing but escapes that a request's path is freed of before it is compared.
+fn is_normal(path: &str) -> bool {
+    let has_encoded_slash = path.to_ascii_lowercase().contains("%2f");
+    !has_encoded_slash && segments(path).is_ok_and(|segments| segments.eq(path.split('/').skip(1)))
+}
+
+fn clear_help(unclear: Unclear) -> &'static str {
+    match unclear {
+        Unclear::Escape => "a % is followed by two hexadecimal digits; for the character itself write %25",
+        Unclear::Control => "no request with a control character in its path is forwarded",
+        Unclear::AboveRoot | Unclear::DotSegment => "leave out the dot segments",
+    }
 }
 
 /// What a health check asks for: a path, perhaps with a query.

@@ -89,3 +89,32 @@ impl fmt::Display for Balance {
         f.write_str(word.map_or("", |(word, _)| word))
     }
 }
+
+/// `pool.protocol`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1 (the default).
+    Http1,
+    /// HTTP/2: with TLS agreed on by ALPN, without by prior knowledge.
+    Http2,
+}
+
+/// `pool.proxy_protocol`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// None (the default).
+    None,
+    /// A line of text.
+    V1,
+    /// The binary form.
+    V2,
+}
+
+/// `[pool.retry]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// Tries in all, 1 to 16. Default 2.
+    pub attempts: u32,
+    /// Second and further tries, in percent of the requests, 0 to 100. Default 20.
+    pub budget_percent: u32,
+}

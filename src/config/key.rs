@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::pointer::{Pointer, PointerError};
 use super::suggest;
+use crate::path;
 
 /// One place a session key can be in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub enum KeySource {
     Path(PathTemplate),
     /// `client_ip`: the address of the client, behind trusted proxies the one they name.
     ClientIp,
+    /// The server name that the client named in its TLS handshake (RFC 6066 §3), lower case.
+    Sni,
     /// `host`: the request's host, lower case, without the port.
     Host,
     /// `body:POINTER`: a value in the JSON body of a response. It can only be learned.
@@ -67,9 +70,6 @@ pub enum Segment {
 /// Why a text is not a [`KeySource`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum KeyError {
-    /// A kind of the contract that this version does not support yet.
-    #[error("{0:?} is not supported yet")]
-    Unsupported(String),
     /// A kind that no version knows.
     #[error("{0:?} is not a kind of key source")]
     UnknownKind(String),
@@ -99,12 +99,10 @@ pub enum KeyError {
 }
 
 /// The kinds of key source there are.
-const KINDS: [&str; 8] = ["cookie", "header", "query", "path", "client_ip", "host", "jwt", "body"];
-/// Kinds of the contract that are not supported yet.
-const LATER: [&str; 1] = ["sni"];
+const KINDS: [&str; 9] = ["cookie", "header", "query", "path", "client_ip", "host", "sni", "jwt", "body"];
 
 impl KeySource {
-    /// Reads `cookie:NAME`, `header:NAME`, `query:NAME`, `path:TEMPLATE`, `client_ip`, `host`, `body:POINTER`, or
+    /// Reads `cookie:NAME`, `header:NAME`, `query:NAME`, `path:TEMPLATE`, `client_ip`, `host`, `sni`, `body:POINTER`, or
     /// `jwt:CLAIM` with an `@cookie:NAME` or `@query:NAME`.
     ///
     /// # Errors
@@ -117,10 +115,10 @@ impl KeySource {
             "query" => named("query", name, is_printable).map(Self::Query),
             "path" => PathTemplate::parse(&named("path", name, |_| true)?).map(Self::Path),
             "client_ip" => alone("client_ip", name).map(|()| Self::ClientIp),
+            "sni" => alone("sni", name).map(|()| Self::Sni),
             "host" => alone("host", name).map(|()| Self::Host),
             "body" => body(&named("body", name, |_| true)?).map(Self::Body),
             "jwt" => token(name.unwrap_or_default()),
-            _ if LATER.contains(&kind) => Err(KeyError::Unsupported(text.to_owned())),
             _ => Err(KeyError::UnknownKind(kind.to_owned())),
         }
     }
@@ -140,7 +138,6 @@ impl KeyError {
     /// What would be right.
     pub fn help(&self) -> Option<String> {
         let help = match self {
-            Self::Unsupported(_) => return None,
             Self::UnknownKind(kind) => {
                 let forms =
                     "cookie:NAME, header:NAME, query:NAME, path:TEMPLATE, client_ip, host or jwt:CLAIM";
@@ -168,6 +165,11 @@ impl PathTemplate {
             return Err(KeyError::Template("a path template starts with `/`"));
         };
         let segments = rest.split('/').map(Segment::parse).collect::<Result<Vec<_>, _>>()?;
+        // What no request's path has left when the template is looked at.
+        if !path::segments(text).is_ok_and(|left| left.eq(rest.split('/'))) {
+            let wrong = "a path template has whole escapes only, and no dot segments";
+            return Err(KeyError::Template(wrong));
+        }
         match segments.iter().filter(|segment| matches!(segment, Segment::Capture(_))).count() {
             0 => Err(KeyError::Template("a path template needs one segment like `{room}`")),
             1 => Ok(Self { segments }),
@@ -257,6 +259,7 @@ impl fmt::Display for KeySource {
             Self::Path(template) => write!(f, "path:{template}"),
             Self::ClientIp => f.write_str("client_ip"),
             Self::Host => f.write_str("host"),
+            Self::Sni => f.write_str("sni"),
             Self::Body(pointer) => write!(f, "body:{pointer}"),
             Self::Jwt { claim, place } => write!(f, "jwt:{claim}{place}"),
         }

@@ -33,7 +33,7 @@ use ipnet::IpNet;
 
 pub use cookie::{Cookie, SameSite, Sealed, Secret, Secure};
 pub use error::{Errors, Problem, ProblemKind};
-pub use fleet::{Balance, Drain, Wanted};
+pub use fleet::{Balance, Drain, Protocol, ProxyProtocol, Retry, Wanted};
 pub use key::{KeyError, KeySource, PathTemplate, Segment, TokenPlace};
 pub use pointer::{Pointer, PointerError};
 pub use preset::Preset;
@@ -121,7 +121,7 @@ pub struct Listener {
 pub struct Route {
     /// Which hosts it fits.
     pub host: HostPattern,
-    /// Path prefix on segment boundaries; starts with `/`, does not end with one unless it is `/`.
+    /// Path prefix on segment boundaries, decoded; starts with `/`, does not end with one unless it is `/`.
     pub path: String,
     /// Position of the pool in [`Config::pools`].
     pub pool: usize,
@@ -175,35 +175,6 @@ pub struct Pool {
     pub drain: Drain,
     /// How long a backend that has come up takes less than its share of new work. Default 0: not at all.
     pub slow_start: Duration,
-}
-
-/// `pool.protocol`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
-    /// HTTP/1.1 (the default).
-    Http1,
-    /// HTTP/2: with TLS agreed on by ALPN, without by prior knowledge.
-    Http2,
-}
-
-/// `pool.proxy_protocol`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProxyProtocol {
-    /// None (the default).
-    None,
-    /// A line of text.
-    V1,
-    /// The binary form.
-    V2,
-}
-
-/// `[pool.retry]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retry {
-    /// Tries in all, 1 to 16. Default 2.
-    pub attempts: u32,
-    /// Second and further tries, in percent of the requests, 0 to 100. Default 20.
-    pub budget_percent: u32,
 }
 
 /// `[[pool.backend]]`: one server process.

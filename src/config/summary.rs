@@ -9,8 +9,8 @@ use std::time::Duration;
 use humantime::format_duration;
 
 use super::{
-    Backend, Config, Cookie, Field, Health, KeySource, Mode, OnBackendDown, Outlier, Pool, Probe, Retry,
-    Route, Secure, Sticky, Wanted,
+    Backend, Config, Cookie, Field, Health, KeySource, Listener, Mode, OnBackendDown, Outlier, Pool, Probe,
+    Retry, Route, Secure, ServerTls, Sticky, Wanted,
 };
 use crate::columns::{WIDTH, cut, write_labelled, write_table};
 
@@ -26,7 +26,7 @@ impl Display for Summary<'_> {
         let Config { listeners, admin, routes, pools, .. } = self.0;
         writeln!(f, "Listeners")?;
         for listener in listeners {
-            writeln!(f, "  {}", listener.address)?;
+            writeln!(f, "  {}", cut(&spoken(listener).join("  "), WIDTH - 2))?;
         }
         if let Some(admin) = admin {
             writeln!(f, "\nAdmin\n  {}", admin.address)?;
@@ -37,6 +37,25 @@ impl Display for Summary<'_> {
         writeln!(f, "\nPools")?;
         pools.iter().try_for_each(|pool| write_pool(f, pool))
     }
+}
+
+/// Where a listener listens, and what is out of the ordinary there.
+fn spoken(listener: &Listener) -> Vec<String> {
+    let Listener { address, tls, proxy_protocol, http2, max_connections } = listener;
+    let certificates = |tls: &ServerTls| match tls.identities.len() {
+        1 => "TLS".to_owned(),
+        several => format!("TLS with {several} certificates"),
+    };
+    let asks = tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+    let items = [
+        Some(address.to_string()),
+        tls.as_ref().map(certificates),
+        asks.then(|| "client certificates".to_owned()),
+        proxy_protocol.then(|| "PROXY header".to_owned()),
+        (!http2).then(|| "HTTP/1 only".to_owned()),
+        (*max_connections > 0).then(|| format!("at most {max_connections} connections")),
+    ];
+    items.into_iter().flatten().collect()
 }
 
 fn route_row(route: &Route, pools: &[Pool]) -> [String; 4] {

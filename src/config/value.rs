@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::key::{KeyError, KeySource};
+use super::key::KeySource;
 use super::report::Complaint;
 use super::{suggest, units};
 
@@ -121,10 +121,8 @@ pub(super) fn key_source(value: &DeValue<'_>) -> Outcome<KeySource> {
 }
 
 fn source(value: &DeValue<'_>) -> Outcome<KeySource> {
-    KeySource::parse(string(value)?).map_err(|error| match error {
-        KeyError::Unsupported(_) => Complaint::unsupported(error.to_string()),
-        _ => Complaint::invalid(error.to_string()).maybe_help(error.help()),
-    })
+    let source = KeySource::parse(string(value)?);
+    source.map_err(|error| Complaint::invalid(error.to_string()).maybe_help(error.help()))
 }
 
 /// A key source that a response can teach.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use humantime::format_duration;
 
 use super::question::{Answer, Question};
+use crate::path::Unclear;
 use crate::pool::{Affinity, Decision, Keeper, Reason, Refusal};
 
 pub(super) const NO_ROUTE: &str = "No route fits this host and path.";
@@ -12,6 +13,11 @@ pub(super) const BAD_HOST: &str = "The host is not valid: the proxy would answer
 pub(super) const CONNECT: &str = "The proxy makes no CONNECT tunnels: it would answer 501.";
 /// Behind the detail of a request that deletes what a response had issued.
 pub(super) const DELETES: &str = " A good answer to this DELETE ends the session.";
+
+/// For a path that has no one meaning.
+pub(super) fn bad_path(unclear: Unclear) -> String {
+    format!("The proxy would answer 400: {unclear}.")
+}
 
 pub(super) fn of(question: &Question<'_>, answer: &Answer<'_>) -> String {
     match answer.decision {

@@ -186,8 +186,10 @@ pub fn explain(snapshot: &Snapshot, asked: &Asked<'_>, now: Now) -> Explanation 
     if asked.method == Method::CONNECT {
         return Explanation::without_route(&host, detail::CONNECT);
     }
-    let Some(route) = snapshot.router.find(&host, asked.uri.path()) else {
-        return Explanation::without_route(&host, detail::NO_ROUTE);
+    let route = match snapshot.router.find(&host, asked.uri.path()) {
+        Ok(Some(route)) => route,
+        Ok(None) => return Explanation::without_route(&host, detail::NO_ROUTE),
+        Err(unclear) => return Explanation::without_route(&host, &detail::bad_path(unclear)),
     };
     let Some(pool) = snapshot.pools.get(route.pool) else {
         return Explanation::without_route(&host, detail::NO_ROUTE);
@@ -196,7 +198,8 @@ pub fn explain(snapshot: &Snapshot, asked: &Asked<'_>, now: Now) -> Explanation 
     let ip = asked.client_ip.to_canonical();
     let client_ip = if is_trusted(ip, networks) { forwarded_for(ip, asked.headers, networks) } else { ip };
     let sources = route.key.as_deref().unwrap_or(pool.key_sources());
-    let facts = Facts { host: &host, uri: asked.uri, headers: asked.headers, client_ip };
+    let sni = server_name(asked.uri);
+    let facts = Facts { host: &host, uri: asked.uri, headers: asked.headers, client_ip, sni: sni.as_deref() };
     let found = session_key(sources, &facts);
     let cookie = Some(asked.headers).filter(|_| !route.is_not_sticky());
     let question = Question::new(pool, found.as_ref(), cookie, now);
@@ -206,6 +209,12 @@ pub fn explain(snapshot: &Snapshot, asked: &Asked<'_>, now: Now) -> Explanation 
         explanation.detail += detail::DELETES;
     }
     explanation
+}
+
+/// What a client that asks for this URL names in its TLS handshake.
+fn server_name(uri: &Uri) -> Option<String> {
+    let is_over_tls = matches!(uri.scheme_str(), Some("https" | "wss"));
+    uri.host().filter(|_| is_over_tls).map(str::to_ascii_lowercase)
 }
 
 /// `Host` where there is one, as with curl, else what the URL says. `None` if it is no host.

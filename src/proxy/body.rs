@@ -8,9 +8,10 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::Client;
 use super::lesson::Reader;
 use super::running::Running;
+use super::{Carrier, Client};
+use crate::headers;
 use crate::transport::exchange::Phase;
 use crate::transport::io::Activity;
 
@@ -57,8 +58,11 @@ impl Body {
         Self { kind: Kind::Stream(Box::new(stream)), client: None }
     }
 
-    /// The same on its way to `client`.
+    /// The same on its way to `client`. On a connection that carries many at one time, whoever carries it looks after it.
     pub(super) fn to(mut self, client: Rc<Client>) -> Self {
+        if client.line.carrier == Carrier::Http2 {
+            return self;
+        }
         if let Kind::Stream(stream) = &self.kind
             && let Some(running) = &stream.running
         {
@@ -66,6 +70,20 @@ impl Body {
         }
         self.client = Some(client);
         self
+    }
+}
+
+impl Body {
+    /// Hears whether the exchange was called to end while its body is on the way. Otherwise the task of `cx` will be
+    /// woken by the call.
+    pub(crate) fn is_called(&self, cx: &Context<'_>) -> bool {
+        let Kind::Stream(stream) = &self.kind else { return false };
+        stream.running.as_ref().is_some_and(|running| running.membership.hear(cx).is_some())
+    }
+
+    /// Whether it stands for one that is not sent.
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self.kind, Kind::Absent)
     }
 }
 
@@ -119,21 +137,27 @@ impl Stream {
         }
     }
 
-    /// Trailers are dropped: few clients look at them, and keeping them is optional (RFC 9110 §6.5.1).
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let data = match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
-            Some(Ok(frame)) => frame.into_data().ok(),
+        let frame = match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+            Some(Ok(frame)) => frame,
             Some(Err(error)) => {
                 self.break_off(&error);
                 return Poll::Ready(Some(Err(error)));
             }
-            None => None,
+            None => {
+                self.finish();
+                return Poll::Ready(None);
+            }
         };
-        match &data {
-            Some(data) => self.passed(data),
-            None => self.finish(),
-        }
-        Poll::Ready(data.map(|data| Ok(Frame::data(data))))
+        let trailers = match frame.into_data() {
+            Ok(data) => {
+                self.passed(&data);
+                return Poll::Ready(Some(Ok(Frame::data(data))));
+            }
+            Err(frame) => frame.into_trailers().unwrap_or_default(),
+        };
+        self.finish();
+        Poll::Ready(Some(Ok(Frame::trailers(headers::trailers(trailers)))))
     }
 }
 

@@ -1,76 +1,140 @@
 //! What is known of a client connection.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::Context;
 
 use http::HeaderValue;
 use ipnet::IpNet;
 
-use super::Worker;
+use super::places::Place;
 use crate::headers::{Peer, is_trusted};
 use crate::transport::exchange::Membership;
-use crate::transport::io::Pulse;
+use crate::transport::io::{Activity, Pulse};
 
 /// A client connection, as its requests see it.
 #[derive(Debug)]
 pub(crate) struct Client {
-    /// The other end of the socket.
+    /// Who is at the other end, and how.
+    pub(crate) line: Line,
+    /// Its address.
     pub(super) ip: IpAddr,
     /// [`Self::ip`] as a field value: made once, not for each request.
     ip_value: HeaderValue,
     /// What the connection is doing.
     pub(crate) pulse: Arc<Pulse>,
-    /// The exchange whose response body is on its way to this client.
+    /// On an HTTP/2 connection: requests and tunnels now.
+    active: Cell<usize>,
+    /// On an HTTP/1 connection: the exchange whose response body is on its way to this client.
     pub(super) streaming: RefCell<Option<Rc<Membership>>>,
     /// Kept as long as anything of the connection lives, a tunnel included.
     _place: Place,
 }
 
-/// One of the client connections the process may have; given back when dropped.
+/// The two ends of a client connection, and what is spoken between them.
 #[derive(Debug)]
-pub(crate) struct Place(Rc<Worker>);
-
-impl Place {
-    /// Takes a place if there is one below `limit`, of which all workers take.
-    pub(crate) fn take(worker: &Rc<Worker>, limit: usize) -> Option<Self> {
-        let one_more = |taken| (taken < limit).then_some(taken + 1);
-        let taken = worker.core.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
-        taken.is_ok().then(|| Self(worker.clone()))
-    }
+pub(crate) struct Line {
+    /// The client: the other end of the socket, or whom a PROXY header names there.
+    pub(crate) peer: SocketAddr,
+    /// Where it connected to.
+    #[expect(dead_code, reason = "told to backends that want a PROXY header")]
+    pub(crate) local: SocketAddr,
+    /// What the TLS handshake has told; none without TLS.
+    pub(crate) tls: Option<Secured>,
+    /// What carries its requests.
+    pub(crate) carrier: Carrier,
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.core.connections.fetch_sub(1, Ordering::Relaxed);
-        self.0.freed.notify_one();
-    }
+/// What the TLS handshake has told of a client.
+#[derive(Debug)]
+pub(crate) struct Secured {
+    /// The server name that the client has named, lower case.
+    pub(crate) server_name: Option<Box<str>>,
+    /// The subject of its certificate, which an authority of the listener's has signed.
+    pub(crate) subject: Option<HeaderValue>,
+}
+
+/// A version of HTTP as a connection carries it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    /// One request after the other.
+    Http1,
+    /// Many at one time.
+    Http2,
 }
 
 impl Client {
-    pub(crate) fn new(peer: SocketAddr, pulse: Arc<Pulse>, place: Place) -> Self {
-        let ip = peer.ip().to_canonical();
+    pub(crate) fn new(line: Line, pulse: Arc<Pulse>, place: Place) -> Self {
+        let ip = line.peer.ip().to_canonical();
         let text = ip.to_string();
         let ip_value = HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("unknown"));
-        Self { ip, ip_value, pulse, streaming: RefCell::new(None), _place: place }
+        Self { line, ip, ip_value, pulse, active: Cell::new(0), streaming: RefCell::new(None), _place: place }
     }
 
-    /// Whether the response on its way has not moved for too long, or must not go on. Without either, the task of `cx`
-    /// is woken when that changes.
+    /// Whether the exchange whose response is on its way was called to end. Otherwise the task of `cx` will hear of it.
     pub(crate) fn is_stalled(&self, cx: &Context<'_>) -> bool {
         self.streaming.borrow().as_ref().is_some_and(|exchange| exchange.hear(cx).is_some())
     }
 
-    /// How a backend is told of this client.
-    pub(super) fn peer(&self, trusted: bool) -> Peer<'_> {
-        Peer { ip: self.ip, ip_value: &self.ip_value, trusted }
+    /// Begins one of the things that a connection does at one time.
+    pub(crate) fn begin(self: &Rc<Self>) -> Active {
+        self.active.set(self.active.get() + 1);
+        if self.active.get() == 1 {
+            self.pulse.set(Activity::Busy);
+        }
+        Active(self.clone())
     }
 
-    /// Whether this client's word about others is believed.
+    /// Whether something of it is active.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.active.get() > 0
+    }
+
+    /// The server name of its TLS handshake.
+    pub(super) fn server_name(&self) -> Option<&str> {
+        self.line.tls.as_ref()?.server_name.as_deref()
+    }
+
+    /// Whether it is spoken to through TLS.
+    pub(super) fn is_over_tls(&self) -> bool {
+        self.line.tls.is_some()
+    }
+
+    pub(super) fn peer(&self, trusted: bool) -> Peer<'_> {
+        let tls = self.line.tls.as_ref();
+        let subject = tls.and_then(|secured| secured.subject.as_ref());
+        Peer { ip: self.ip, ip_value: &self.ip_value, trusted, tls: tls.is_some(), subject }
+    }
+
     pub(super) fn is_trusted(&self, trusted: &[IpNet]) -> bool {
         is_trusted(self.ip, trusted)
+    }
+}
+
+/// A request or tunnel of an HTTP/2 connection: without one, the connection idles.
+#[derive(Debug)]
+pub(crate) struct Active(Rc<Client>);
+
+impl Active {
+    pub(crate) fn client(&self) -> &Rc<Client> {
+        &self.0
+    }
+}
+
+impl Clone for Active {
+    fn clone(&self) -> Self {
+        self.0.begin()
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        let active = self.0.active.get().saturating_sub(1);
+        self.0.active.set(active);
+        if active == 0 {
+            self.0.pulse.set(Activity::Idle);
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
+use super::places::PerAddress;
 use crate::clock::Clock;
 use crate::health::Reporter;
 use crate::snapshot::Snapshot;
@@ -21,6 +22,8 @@ pub(crate) struct Core {
     pub(crate) health: Reporter,
     /// Client connections open now.
     pub(crate) connections: AtomicUsize,
+    /// The same by address, where that is limited.
+    pub(super) per_address: PerAddress,
     /// Hashes session keys for the log, with a key of this process.
     pub(crate) log_hash: RandomState,
     live: ArcSwap<Snapshot>,
@@ -54,6 +57,7 @@ impl Core {
             clock,
             health,
             connections: AtomicUsize::new(0),
+            per_address: PerAddress::default(),
             log_hash: RandomState::new(),
             live: ArcSwap::new(snapshot),
             generation: AtomicU64::new(1),

@@ -3,9 +3,11 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::request::Parts;
+use http::{HeaderValue, Response, StatusCode, Version, header};
 
 use super::Body;
+use crate::path::Unclear;
 use crate::pool::Refusal;
 use crate::transport::exchange::Phase;
 use crate::watch::Call;
@@ -29,6 +31,8 @@ pub(super) enum Error {
     BodyBroken,
     #[error("the request target is too long")]
     UriTooLong,
+    #[error("the request has too many fields")]
+    TooManyFields,
     #[error("no backend is available")]
     NoBackend,
     #[error("the backend of this session does not accept connections")]
@@ -76,6 +80,7 @@ impl Error {
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
+            Self::TooManyFields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::NoBackend
             | Self::Unreachable
             | Self::SessionDown
@@ -95,7 +100,9 @@ impl Error {
             Self::BadRequest(_) | Self::BodyBroken | Self::UnknownCoding | Self::ConnectMethod => {
                 "http_request_error"
             }
-            Self::RequestTimeout | Self::BodyTooLong | Self::UriTooLong => "http_request_denied",
+            Self::RequestTimeout | Self::BodyTooLong | Self::UriTooLong | Self::TooManyFields => {
+                "http_request_denied"
+            }
             Self::NoRoute => "destination_not_found",
             Self::NoBackend | Self::Moving | Self::SessionDown => "destination_unavailable",
             Self::Unreachable => "connection_refused",
@@ -123,20 +130,32 @@ impl Error {
         )
     }
 
+    /// The status code of gRPC that says the same (grpc.io, "HTTP to gRPC Status Code Mapping", with what that leaves
+    /// open: too much is `RESOURCE_EXHAUSTED`, too late is `DEADLINE_EXCEEDED`).
+    fn grpc_status(&self) -> u16 {
+        match self.status() {
+            StatusCode::NOT_FOUND | StatusCode::NOT_IMPLEMENTED => 12,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => 4,
+            StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::URI_TOO_LONG
+            | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => 8,
+            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => 14,
+            _ => 13,
+        }
+    }
+
     /// A small response that says what went wrong, without internals.
-    pub(super) fn response(&self, accept: Accept) -> Response<Body> {
+    pub(super) fn response(&self, form: Form) -> Response<Body> {
         let status = self.status();
-        let (kind, text) = match accept {
-            Accept::Json => {
-                ("application/json", format!("{{\"status\":{},\"error\":\"{self}\"}}\n", status.as_u16()))
+        let mut response = match form {
+            Form::Grpc => self.trailers_only(),
+            Form::Json => {
+                let text = format!("{{\"status\":{},\"error\":\"{self}\"}}\n", status.as_u16());
+                self.with_body("application/json", text)
             }
-            Accept::Text => ("text/plain; charset=utf-8", format!("{status}: {self}\n")),
+            Form::Text => self.with_body("text/plain; charset=utf-8", format!("{status}: {self}\n")),
         };
-        let mut response = Response::new(Body::full(Bytes::from(text)));
-        *response.status_mut() = status;
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now())) {
             headers.insert(header::DATE, date);
         }
@@ -148,6 +167,29 @@ impl Error {
         }
         if self.closes() {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    fn with_body(&self, kind: &'static str, text: String) -> Response<Body> {
+        let mut response = Response::new(Body::full(Bytes::from(text)));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+
+    /// A gRPC client looks at its own status only, and finds it here in the head (the "Trailers-Only" of gRPC's
+    /// protocol over HTTP/2).
+    fn trailers_only(&self) -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert("grpc-status", HeaderValue::from(self.grpc_status()));
+        // Its messages are plain ASCII without a percent sign, so there is nothing to encode.
+        if let Ok(message) = HeaderValue::try_from(self.to_string()) {
+            headers.insert("grpc-message", message);
         }
         response
     }
@@ -165,18 +207,39 @@ impl From<Refusal> for Error {
     }
 }
 
-/// The form of an error a client prefers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Accept {
-    Text,
-    Json,
+impl From<Unclear> for Error {
+    fn from(unclear: Unclear) -> Self {
+        Self::BadRequest(unclear.as_str())
+    }
 }
 
-impl Accept {
-    /// JSON for those who name it and do not name text.
+/// The form in which a client hears of an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// A line of text.
+    Text,
+    /// A JSON object, for those who name that in `Accept` and do not name text.
+    Json,
+    /// A status of gRPC, for its requests.
+    Grpc,
+}
+
+impl Form {
+    /// The form for a request that has this `Accept`.
     pub(super) fn of(accept: Option<&HeaderValue>) -> Self {
         let accept = accept.map_or(&b""[..], HeaderValue::as_bytes);
         let names = |kind: &[u8]| accept.windows(kind.len()).any(|window| window.eq_ignore_ascii_case(kind));
         if names(b"application/json") && !names(b"text/") { Self::Json } else { Self::Text }
     }
+}
+
+/// Whether a request is one of gRPC: `application/grpc`, alone or followed by what messages are encoded with. That is
+/// spoken over HTTP/2 only, so nobody else pays for the look.
+pub(super) fn is_grpc(parts: &Parts) -> bool {
+    if parts.version != Version::HTTP_2 {
+        return false;
+    }
+    let kind = parts.headers.get(header::CONTENT_TYPE);
+    let rest = kind.and_then(|kind| kind.as_bytes().strip_prefix(b"application/grpc"));
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Asked::check     is it one well-formed request, and for whom?        400 413 414 501
-//! plan             which route, which pool, which key?                 404
+//! plan             which route, which pool, which key?                 400 404
 //! Forward          decide → connect → commit → send, again if need be  408 502 503 504
 //! respond          learn keys, strip fields, stream the body
 //! Running          ends with the body: counters, lease, access line
@@ -18,6 +18,7 @@ mod frames;
 mod lesson;
 mod moving;
 mod outbound;
+mod places;
 mod request;
 mod respond;
 mod retry;
@@ -36,14 +37,16 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use http::{Method, Request};
-use hyper::body::Incoming;
 
 use crate::affinity::{self, Ticket};
 use crate::pool::Key;
+use crate::transport::{Interim, Received};
 
 pub(crate) use body::Body;
-pub(crate) use client::{Client, Place};
+pub(crate) use client::{Active, Carrier, Client, Line, Secured};
 pub(crate) use core::{Core, Order};
+pub(crate) use places::Place;
+pub(crate) use upgrade::{Opened, Tunnelling, as_upgrade};
 pub(crate) use worker::Worker;
 
 use error::Error;
@@ -51,13 +54,23 @@ use forward::Forward;
 use request::Asked;
 use worker::Current;
 
+/// A request as a connection hands it over.
+#[derive(Debug)]
+pub(crate) struct Arrived {
+    pub(crate) request: Request<Received>,
+    /// The stream that becomes a tunnel if the backend agrees (RFC 8441).
+    pub(crate) tunnel: Option<Tunnelling>,
+    /// Where interim responses go, if the connection can carry them.
+    pub(crate) interim: Option<Interim>,
+}
+
 /// Answers one request. Never fails: what goes wrong becomes a response.
 ///
 /// All that needs no waiting is done at once; only what waits for a backend is a future, and that is boxed: hyper keeps
 /// room for a future as long as the connection lives, and most of that time there is no request.
-pub(crate) fn handle(worker: &Rc<Worker>, client: &Rc<Client>, request: Request<Incoming>) -> Answer {
+pub(crate) fn handle(worker: &Rc<Worker>, client: &Rc<Client>, arrived: Arrived) -> Answer {
     let current = worker.current();
-    let mut asked = Asked::new(request, worker, &current, client);
+    let mut asked = Asked::new(arrived, worker, &current, client);
     match asked.check(&current.snapshot.limits).and_then(|()| plan(worker, &current, &mut asked)) {
         Ok(plan) => {
             let forward = Forward::new(worker.clone(), current, plan, asked);
@@ -110,6 +123,8 @@ struct Plan {
     ticket: Option<Box<Ticket>>,
     /// A good answer ends the session: the request asks to delete what a response had issued.
     deletes: bool,
+    /// The client is spoken to through TLS.
+    over_tls: bool,
 }
 
 /// Finds route and key. Synchronous.
@@ -119,7 +134,7 @@ fn plan(worker: &Worker, current: &Current, asked: &mut Asked) -> Result<Plan, E
     if let Some(record) = &mut asked.record {
         record.host = host.to_string();
     }
-    let route = snapshot.router.find(&host, asked.parts.uri.path()).ok_or(Error::NoRoute)?;
+    let route = snapshot.router.find(&host, asked.parts.uri.path())?.ok_or(Error::NoRoute)?;
     let pool = &snapshot.pools[route.pool];
     let sources = route.key.as_deref().unwrap_or(pool.key_sources());
     let found = affinity::session_key(sources, &asked.facts(&host));
@@ -144,5 +159,6 @@ fn plan(worker: &Worker, current: &Current, asked: &mut Asked) -> Result<Plan, E
         }
     }
     let deletable = key.is_some_and(|key| key.deletable);
-    Ok(Plan { pool: route.pool, key, ticket, deletes: deletable && asked.parts.method == Method::DELETE })
+    let deletes = deletable && asked.parts.method == Method::DELETE;
+    Ok(Plan { pool: route.pool, key, ticket, deletes, over_tls: asked.client.is_over_tls() })
 }

@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use http::{Extensions, HeaderValue, Request, Version, header};
-use hyper::body::Body as _;
-use hyper::upgrade::OnUpgrade;
+use http::{Extensions, HeaderMap, HeaderValue, Request, Version, header};
+use http_body::Body as _;
 
+use super::error::is_grpc;
 use super::request::{Asked, Reply};
 use super::upgrade::{self, ClientEnd};
 use crate::clock::Clock;
@@ -13,7 +13,7 @@ use crate::config::Limits;
 use crate::headers;
 use crate::pool::Pool;
 use crate::transport::exchange::Membership;
-use crate::transport::{Gate, Outgoing, Pace};
+use crate::transport::{Gate, Outgoing, Pace, Received};
 
 /// A request ready to be sent, and what stays behind.
 #[derive(Debug)]
@@ -32,16 +32,22 @@ pub(super) fn prepare(
     limits: &Limits,
     clock: Clock,
 ) -> Outbound {
-    let Asked { mut parts, body, client, trusted, mut seen, record, .. } = asked;
-    let reply = Reply { accept: seen.accept.take(), record };
+    let Asked { mut parts, body, client, trusted, mut seen, record, tunnel, interim, .. } = asked;
+    let reply = Reply { grpc: is_grpc(&parts), accept: seen.accept.take(), record };
     let asked_upgrade = seen.upgrade && body.is_end_stream() && upgrade::is_asked(&parts);
-    let upgrade = parts.extensions.remove::<OnUpgrade>().filter(|_| asked_upgrade);
+    let upgrade = upgrade::wanted(&mut parts, tunnel, asked_upgrade);
     let upgrade = upgrade.map(|upgrade| ClientEnd { upgrade, client: client.clone() });
+    let trailer = announced_trailer(&parts.headers, &body);
     headers::strip(&mut parts.headers, &seen);
-    let (hostless, expects) = (seen.hosts == 0, seen.expect);
+    let (hostless, expects, wants_trailers) = (seen.hosts == 0, seen.expect, seen.trailers);
     headers::forwarded(&mut parts.headers, seen, &client.peer(trusted));
     if upgrade.is_some() {
         upgrade::ask(&mut parts.headers);
+    } else if wants_trailers {
+        headers::want_trailers(&mut parts.headers);
+    }
+    if let Some(trailer) = trailer {
+        parts.headers.insert(header::TRAILER, trailer);
     }
     parts.version = Version::HTTP_11;
     parts.extensions = Extensions::new();
@@ -50,7 +56,9 @@ pub(super) fn prepare(
         parts.headers.insert(header::HOST, HeaderValue::from_static(""));
     }
     if body.is_end_stream() {
-        return Outbound { request: Request::from_parts(parts, Outgoing::empty()), upgrade, reply };
+        let mut request = Request::from_parts(parts, Outgoing::empty());
+        Gate::listen(None, interim, &mut request);
+        return Outbound { request, upgrade, reply };
     }
     // A known length came in a Content-Length that hyper has checked; it is still there.
     if body.size_hint().exact().is_none() {
@@ -58,7 +66,8 @@ pub(super) fn prepare(
         parts.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     let mut request = Request::from_parts(parts, Outgoing::empty());
-    let gate = expects.then(|| Gate::before(&mut request));
+    let gate = expects.then(Gate::closed);
+    Gate::listen(gate.as_ref(), interim, &mut request);
     let pace = Pace {
         exchange: exchange.clone(),
         client: limits.body_timeout,
@@ -67,4 +76,10 @@ pub(super) fn prepare(
     };
     *request.body_mut() = Outgoing::stream(body, limits.body_bytes, pace, gate);
     Outbound { request, upgrade, reply }
+}
+
+/// What a body of unknown length says of the trailer fields behind it: only those can be sent on over HTTP/1.
+fn announced_trailer(fields: &HeaderMap, body: &Received) -> Option<HeaderValue> {
+    let may_have_some = !body.is_end_stream() && body.size_hint().exact().is_none();
+    fields.get(header::TRAILER).filter(|_| may_have_some).cloned()
 }

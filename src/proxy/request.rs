@@ -7,25 +7,31 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use http::request::Parts;
-use http::uri::Uri;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
-use hyper::body::{Body as _, Incoming};
+use http::uri::{PathAndQuery, Uri};
+use http::{HeaderMap, HeaderValue, Method, Response, Version, header};
+use http_body::Body as _;
 
-use super::error::{Accept, Error};
+use super::error::{Error, Form, is_grpc};
+use super::upgrade::Tunnelling;
 use super::worker::Current;
-use super::{Body, Client, Worker};
+use super::{Arrived, Body, Client, Worker};
 use crate::affinity::Facts;
 use crate::balance::Draw;
 use crate::clock::Clock;
 use crate::config::{KeySource, Limits};
-use crate::headers::{Seen, X_REQUEST_ID, forwarded_for, host_name};
+use crate::headers::{self, Seen, X_REQUEST_ID, forwarded_for, host_name};
 use crate::telemetry::{Record, Redacted};
+use crate::transport::{Interim, Received};
 
 /// A request with what is known of it.
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) parts: Parts,
-    pub(super) body: Incoming,
+    pub(super) body: Received,
+    /// The stream that becomes a tunnel if the backend agrees.
+    pub(super) tunnel: Option<Tunnelling>,
+    /// Where interim responses go.
+    pub(super) interim: Option<Interim>,
     pub(super) client: Rc<Client>,
     pub(super) client_ip: IpAddr,
     /// Whether the peer's word about others is believed.
@@ -40,6 +46,8 @@ pub(super) struct Asked {
 pub(super) struct Reply {
     /// The client's `Accept` field.
     pub(super) accept: Option<HeaderValue>,
+    /// It speaks gRPC.
+    pub(super) grpc: bool,
     /// For the access log, when there is one.
     pub(super) record: Option<Box<Record>>,
 }
@@ -51,13 +59,13 @@ impl Reply {
             record.status = Some(error.status());
             record.error = Some(error.to_string());
         }
-        error.response(Accept::of(self.accept.as_ref()))
+        error.response(if self.grpc { Form::Grpc } else { Form::of(self.accept.as_ref()) })
     }
 }
 
 impl Asked {
     pub(super) fn new(
-        request: Request<Incoming>,
+        Arrived { request, tunnel, interim }: Arrived,
         worker: &Worker,
         current: &Current,
         client: &Rc<Client>,
@@ -73,7 +81,7 @@ impl Asked {
         let record =
             current.snapshot.access_log.then(|| Box::new(new_record(&parts, client_ip, worker.clock)));
         let client = client.clone();
-        Self { parts, body, client, client_ip, trusted, seen, record }
+        Self { parts, body, tunnel, interim, client, client_ip, trusted, seen, record }
     }
 
     /// Checks the request, all but its host, and brings its target into origin form.
@@ -81,28 +89,46 @@ impl Asked {
         if self.parts.method == Method::CONNECT {
             return Err(Error::ConnectMethod);
         }
-        if self.seen.transfer_encoding {
-            check_coding(&self.parts.headers)?;
+        if self.parts.version == Version::HTTP_2 {
+            check_http2(&self.parts.headers, limits)?;
+        }
+        if self.seen.transfer_encoding && !headers::is_only_chunked(&self.parts.headers) {
+            return Err(Error::UnknownCoding);
         }
         if limits.body_bytes > 0 && self.body.size_hint().lower() > limits.body_bytes {
             return Err(Error::BodyTooLong);
         }
         self.take_origin_form()?;
-        if self.parts.uri.path_and_query().map_or(0, |target| target.as_str().len()) > limits.uri_bytes {
+        let target = self.parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
+        if target.len() > limits.uri_bytes {
             return Err(Error::UriTooLong);
+        }
+        // Hyper lets UTF-8 pass, which would be a second spelling of what is percent-encoded (RFC 9112 §3.2).
+        if !target.is_ascii() {
+            return Err(Error::BadRequest("the request target is not ASCII"));
+        }
+        if !self.body.is_end_stream() {
+            headers::write_length_plainly(&mut self.parts.headers);
         }
         Ok(())
     }
 
-    /// In absolute form the target's authority is the host, whatever `Host` says (RFC 9112 §3.2.2).
+    /// In absolute form the target's authority is the host, whatever `Host` says (RFC 9112 §3.2.2); but there must be
+    /// one as in any other request (§3.2). HTTP/2 has `:authority` instead (RFC 9113 §8.3.1).
     fn take_origin_form(&mut self) -> Result<(), Error> {
         let uri = &self.parts.uri;
         if let Some(authority) = uri.authority() {
+            if self.parts.version < Version::HTTP_2 {
+                host(&self.seen, self.parts.version)?;
+            }
             if !matches!(uri.scheme_str(), Some("http" | "https")) {
                 return Err(Error::BadRequest("the request target has another scheme than http"));
             }
             let host = HeaderValue::from_str(authority.as_str());
             let host = host.map_err(|_| Error::BadRequest("the host is not valid"))?;
+            if self.parts.version == Version::HTTP_2 && self.seen.names_other_host(&host) {
+                return Err(Error::BadRequest(":authority and Host differ"));
+            }
             self.parts.headers.insert(header::HOST, host.clone());
             (self.seen.hosts, self.seen.host) = (1, Some(host));
             let target = uri.path_and_query().cloned();
@@ -117,12 +143,13 @@ impl Asked {
 
     /// Gives up on a backend.
     pub(super) fn into_reply(self) -> Reply {
-        Reply { accept: self.seen.accept, record: self.record }
+        Reply { grpc: is_grpc(&self.parts), accept: self.seen.accept, record: self.record }
     }
 
     /// What decisions may look at.
     pub(super) fn facts<'a>(&'a self, host: &'a str) -> Facts<'a> {
-        Facts { host, uri: &self.parts.uri, headers: &self.parts.headers, client_ip: self.client_ip }
+        let (uri, headers) = (&self.parts.uri, &self.parts.headers);
+        Facts { host, uri, headers, client_ip: self.client_ip, sni: self.client.server_name() }
     }
 
     /// Notes the pool, and where the session key was found.
@@ -150,14 +177,17 @@ pub(super) fn host(seen: &Seen, version: Version) -> Result<Cow<'_, str>, Error>
     }
 }
 
-/// `chunked` once, or nothing: hyper frames by the last coding, so another before it would go through unseen.
-fn check_coding(headers: &HeaderMap) -> Result<(), Error> {
-    let mut fields = headers.get_all(header::TRANSFER_ENCODING).iter();
-    match (fields.next(), fields.next()) {
-        (None, _) => Ok(()),
-        (Some(coding), None) if coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => Ok(()),
-        _ => Err(Error::UnknownCoding),
+/// What hyper sees to in HTTP/1, and h2 leaves to others.
+fn check_http2(headers: &HeaderMap, limits: &Limits) -> Result<(), Error> {
+    if headers.len() > limits.headers {
+        return Err(Error::TooManyFields);
     }
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let is_number = |length: &HeaderValue| length.as_bytes().iter().all(u8::is_ascii_digit);
+    if !lengths.next().is_none_or(is_number) || lengths.next().is_some() {
+        return Err(Error::BadRequest("the content length is not one number"));
+    }
+    Ok(())
 }
 
 /// 64 random bits in hexadecimal.

@@ -5,6 +5,8 @@ use hyper::body::{Body as _, Incoming};
 
 use super::Plan;
 use super::body::{Body, Stream};
+use super::error::Error;
+use super::request::Reply;
 use super::running::Running;
 use super::upgrade::{self, ClientEnd};
 use super::{lesson, ticket};
@@ -18,6 +20,14 @@ pub(super) fn respond(
     plan: &Plan,
     asked_upgrade: Option<ClientEnd>,
 ) -> Response<Body> {
+    let seen = headers::look_at_response(response.headers());
+    if seen.transfer_encoding && !headers::is_only_chunked(response.headers()) {
+        return refuse(running);
+    }
+    // Hyper would speak HTTP/1.0 on this connection from now on, and drop bodies of unknown length without a word.
+    if response.version() < Version::HTTP_11 {
+        running.use_no_more();
+    }
     let now = running.worker.clock.now();
     running.seen = now;
     running.worker.judge(running.pool(), running.backend(), response.status());
@@ -29,7 +39,7 @@ pub(super) fn respond(
     if let (Some(key), true) = (&plan.key, plan.deletes && response.status().is_success()) {
         running.pool().end(key, now);
     }
-    ticket::issue(&mut running, response.headers_mut(), now);
+    ticket::issue(&mut running, plan, response.headers_mut(), now);
     if response.status() == StatusCode::SWITCHING_PROTOCOLS
         && let Some(client) = asked_upgrade
     {
@@ -37,11 +47,18 @@ pub(super) fn respond(
     }
     let (mut parts, incoming) = response.into_parts();
     let reader = lesson::reader(&running, plan, &parts);
-    let seen = headers::look_at_response(&parts.headers);
     if seen.transfer_encoding {
         parts.headers.remove(header::CONTENT_LENGTH);
+    } else {
+        headers::write_length_plainly(&mut parts.headers);
     }
+    // Trailer fields go through where the next hop can tell them from the body's end.
+    let trailer =
+        parts.headers.get(header::TRAILER).filter(|_| incoming.size_hint().exact().is_none()).cloned();
     headers::strip(&mut parts.headers, &seen);
+    if let Some(trailer) = trailer {
+        parts.headers.insert(header::TRAILER, trailer);
+    }
     parts.version = Version::HTTP_11;
     if running.membership.is_held_back() {
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -52,4 +69,12 @@ pub(super) fn respond(
         return Response::from_parts(parts, if absent { Body::absent() } else { Body::empty() });
     }
     Response::from_parts(parts, Body::stream(Stream { incoming, running: Some(running), reader }))
+}
+
+/// A body in another coding than `chunked` would reach the client without a word of that coding, and may end elsewhere
+/// than hyper takes it to.
+fn refuse(mut running: Running) -> Response<Body> {
+    running.counters().failures.up();
+    let reply = Reply { accept: None, grpc: false, record: running.take_record() };
+    reply.fail(&Error::Nonsense)
 }

@@ -98,9 +98,9 @@ impl Tries {
     /// The request once more, from its start; `None` where it is not to be sent again.
     pub(super) fn again(&mut self) -> Option<Request<Outgoing>> {
         let original = self.kept.as_ref()?;
-        let request = original.body.again(original.head.clone())?;
+        let body = original.body.again()?;
         self.broke = true;
-        Some(request)
+        Some(original.head.clone().map(|()| body))
     }
 }
 
@@ -110,6 +110,8 @@ fn head_of(request: &Request<Outgoing>) -> Request<()> {
     *head.uri_mut() = request.uri().clone();
     *head.version_mut() = Version::HTTP_11;
     *head.headers_mut() = request.headers().clone();
+    // Who listens to interim responses.
+    *head.extensions_mut() = request.extensions().clone();
     head
 }
 

@@ -26,6 +26,8 @@ pub(super) struct Running {
     pub(super) record: Option<Box<Record>>,
     /// The connection to the backend; none once it serves others, or a tunnel.
     pub(super) link: Option<Link>,
+    /// The connection serves nobody after this.
+    is_last: bool,
     pool: usize,
     backend: u32,
     lease: Option<Lease>,
@@ -80,6 +82,7 @@ impl Running {
             membership,
             record,
             link: Some(link),
+            is_last: false,
             pool,
             backend,
             lease,
@@ -140,10 +143,15 @@ impl Running {
         self.lease.map(|lease| lease.epoch)
     }
 
+    /// The connection is closed when the response has ended.
+    pub(super) fn use_no_more(&mut self) {
+        self.is_last = true;
+    }
+
     /// The response has ended as it should: others may use the connection.
     pub(super) fn finish(mut self) {
         self.membership.wait_for(Phase::Over, Now::NEVER);
-        if let Some(link) = self.link.take() {
+        if let Some(link) = self.link.take().filter(|_| !self.is_last) {
             link.keep(self.seen, self.pool().timeouts.keep_alive);
         }
     }

@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, header};
 
+use super::Plan;
 use super::Worker;
 use super::running::Running;
 use crate::affinity::{Opened, Sealer, SessionKey, Ticket};
@@ -62,7 +63,7 @@ pub(super) fn due(
 
 /// Puts the cookie into a response, which no shared cache may keep then. A response of which its backend says that
 /// shared caches may keep it stays as it is: they would give the cookie to others.
-pub(super) fn issue(running: &mut Running, fields: &mut HeaderMap, now: Now) {
+pub(super) fn issue(running: &mut Running, plan: &Plan, fields: &mut HeaderMap, now: Now) {
     let Some(ticket) = running.ticket.take() else { return };
     let Some(sealer) = running.pool().sealer() else { return };
     let caching = Caching::of(fields);
@@ -73,7 +74,7 @@ pub(super) fn issue(running: &mut Running, fields: &mut HeaderMap, now: Now) {
         }
         return;
     }
-    fields.append(header::SET_COOKIE, sealer.seal(&ticket, now, false));
+    fields.append(header::SET_COOKIE, sealer.seal(&ticket, now, plan.over_tls));
     if caching == Caching::Unsaid {
         fields.append(header::CACHE_CONTROL, HeaderValue::from_static("private"));
     }

@@ -7,7 +7,8 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use hyper::upgrade::{OnUpgrade, Parts, Upgraded};
+use bytes::Bytes;
+use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWrite;
 use tokio::time::timeout;
@@ -15,7 +16,7 @@ use tokio::time::timeout;
 use super::Worker;
 use super::frames::{Frames, close_to_backend, close_to_client};
 use super::running::Running;
-use super::upgrade::ClientEnd;
+use super::upgrade::{ClientEnd, Upgrade};
 use crate::transport::Wire;
 use crate::transport::exchange::Phase;
 use crate::transport::heard::BackendIo;
@@ -82,14 +83,13 @@ enum End {
 pub(super) async fn run(client: ClientEnd, backend: OnUpgrade, mut running: Running, worker: &Worker) {
     running.membership.wait_for(Phase::Tunnel, worker.clock.now().after(OPENING));
     // The connection counts as the client's as long as the tunnel is open.
-    let ClientEnd { upgrade: client, client: _connection } = client;
-    let both = async { tokio::try_join!(client, backend) };
-    let tunnel = match running.membership.unless_called(pin!(both)).await {
+    let ClientEnd { upgrade: mut client, client: _connection } = client;
+    let both = async { tokio::try_join!(client_side(&mut client), backend_side(backend)) };
+    let mut tunnel = match running.membership.unless_called(pin!(both)).await {
         Ok(Ok((client, backend))) => Tunnel::open(client, backend),
-        Ok(Err(error)) => return running.note(|| format!("the tunnel did not open: {error}")),
+        Ok(Err(why)) => return running.note(|| format!("the tunnel did not open: {why}")),
         Err(_) => return running.note(|| "the tunnel did not open in time".into()),
     };
-    let Some(mut tunnel) = tunnel else { return running.note(|| "the tunnel did not open".into()) };
     running.counters().tunnels.up();
     let end = tunnel.carry(&running, worker).await;
     let said = match end {
@@ -110,17 +110,34 @@ pub(super) async fn run(client: ClientEnd, backend: OnUpgrade, mut running: Runn
     }
 }
 
+/// A wire, and what was read ahead of it.
+type Side = (Wire, Bytes);
+
+/// Takes the client's wire out of the hands of whoever carried its request.
+async fn client_side(upgrade: &mut Upgrade) -> Result<Side, String> {
+    match upgrade {
+        Upgrade::Http1(upgrade) => {
+            let upgraded = upgrade.await.map_err(|error| error.to_string())?;
+            let parts: Parts<ClientIo> = upgraded.downcast().map_err(|_| "not a connection".to_owned())?;
+            Ok((parts.io.into_inner(), parts.read_buf))
+        }
+        Upgrade::Http2(tunnelling) => {
+            let wire = (&mut tunnelling.wire).await.map_err(|_| "the client has gone".to_owned())?;
+            Ok((wire, Bytes::new()))
+        }
+    }
+}
+
+async fn backend_side(upgrade: OnUpgrade) -> Result<Side, String> {
+    let upgraded = upgrade.await.map_err(|error| error.to_string())?;
+    let parts: Parts<TokioIo<BackendIo>> = upgraded.downcast().map_err(|_| "not a connection".to_owned())?;
+    Ok((parts.io.into_inner().into_inner(), parts.read_buf))
+}
+
 impl Tunnel {
-    /// Takes the sockets out of hyper's hands, with what it read ahead.
-    fn open(client: Upgraded, backend: Upgraded) -> Option<Self> {
-        let client: Parts<ClientIo> = client.downcast().ok()?;
-        let backend: Parts<TokioIo<BackendIo>> = backend.downcast().ok()?;
-        Some(Self {
-            up: Flow::starting_with(&client.read_buf),
-            down: Flow::starting_with(&backend.read_buf),
-            client: client.io.into_inner(),
-            backend: backend.io.into_inner().into_inner(),
-        })
+    fn open((client, from_client): Side, (backend, from_backend): Side) -> Self {
+        let (up, down) = (Flow::starting_with(&from_client), Flow::starting_with(&from_backend));
+        Self { client, backend, up, down }
     }
 
     /// Carries bytes until something ends it.

@@ -2,16 +2,19 @@
 
 use std::rc::Rc;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
+use tokio::sync::oneshot;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::Client;
 use super::body::Body;
 use super::running::Running;
-use super::tunnel;
+use super::{Active, Client, Worker, tunnel};
 use crate::headers;
+use crate::transport::Wire;
 
 /// The one protocol that is tunnelled.
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
@@ -20,8 +23,59 @@ const UPGRADE: HeaderValue = HeaderValue::from_static("upgrade");
 /// The client's end of a tunnel to be.
 #[derive(Debug)]
 pub(super) struct ClientEnd {
-    pub(super) upgrade: OnUpgrade,
+    pub(super) upgrade: Upgrade,
     pub(super) client: Rc<Client>,
+}
+
+/// How the client's connection becomes a wire.
+#[derive(Debug)]
+pub(super) enum Upgrade {
+    /// The whole of an HTTP/1.1 connection, once its 101 was sent (RFC 9110 §7.8).
+    Http1(OnUpgrade),
+    /// One stream of an HTTP/2 connection, once its 200 was sent (RFC 8441 §5).
+    Http2(Tunnelling),
+}
+
+/// A stream that an extended CONNECT was sent on, as soon as it may carry octets.
+#[derive(Debug)]
+pub(crate) struct Tunnelling {
+    /// Brings the stream.
+    pub(crate) wire: oneshot::Receiver<Wire>,
+    /// The `Sec-WebSocket-Accept` that proves that the backend means this handshake (RFC 6455 §4.2.2).
+    accept: String,
+    /// The connection is not idle as long as the tunnel is open.
+    _active: Active,
+}
+
+/// In the extensions of a response: the stream that it is sent on becomes a tunnel.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Opened;
+
+/// Makes an extended CONNECT for a WebSocket the upgrade that it stands for (RFC 8441 §5.1): a `GET` with a key of its
+/// own, since HTTP/2 has none.
+pub(crate) fn as_upgrade<B>(
+    request: &mut Request<B>,
+    wire: oneshot::Receiver<Wire>,
+    worker: &Worker,
+    active: Active,
+) -> Tunnelling {
+    let nonce = (u128::from(worker.draw.next()) << 64 | u128::from(worker.draw.next())).to_be_bytes();
+    let key = BASE64_STANDARD.encode(nonce);
+    let accept = derive_accept_key(key.as_bytes());
+    *request.method_mut() = Method::GET;
+    let fields = request.headers_mut();
+    ask(fields);
+    if let Ok(key) = HeaderValue::from_str(&key) {
+        fields.insert(header::SEC_WEBSOCKET_KEY, key);
+    }
+    fields.entry(header::SEC_WEBSOCKET_VERSION).or_insert(HeaderValue::from_static("13"));
+    Tunnelling { wire, accept, _active: active }
+}
+
+/// What the client offers to make a tunnel of, if it asked for one.
+pub(super) fn wanted(parts: &mut Parts, tunnel: Option<Tunnelling>, is_asked: bool) -> Option<Upgrade> {
+    let own = parts.extensions.remove::<OnUpgrade>().filter(|_| is_asked);
+    tunnel.map(Upgrade::Http2).or_else(|| own.map(Upgrade::Http1))
 }
 
 /// Whether a request asks for a WebSocket (RFC 6455 §4.1).
@@ -43,7 +97,15 @@ pub(super) fn ask(fields: &mut HeaderMap) {
 /// Whether a response changes the protocol although nobody asked, or to another than was asked for.
 pub(super) fn is_wrong(response: &Response<Incoming>, asked: Option<&ClientEnd>) -> bool {
     response.status() == StatusCode::SWITCHING_PROTOCOLS
-        && (asked.is_none() || !names_websocket(response.headers()))
+        && asked.is_none_or(|client| !names_websocket(response.headers()) || !client.accepts(response))
+}
+
+impl ClientEnd {
+    /// Whether a 101 answers the key that was made for the client; one that made its own sees to that itself.
+    fn accepts(&self, response: &Response<Incoming>) -> bool {
+        let Upgrade::Http2(Tunnelling { accept, .. }) = &self.upgrade else { return true };
+        response.headers().get(header::SEC_WEBSOCKET_ACCEPT).is_some_and(|shown| shown == accept.as_str())
+    }
 }
 
 /// Opens the tunnel that the client asked for and this 101 grants.
@@ -54,11 +116,18 @@ pub(super) fn open(
 ) -> Response<Body> {
     let backend = hyper::upgrade::on(&mut response);
     running.link = None;
+    let is_stream = matches!(client.upgrade, Upgrade::Http2(_));
     let worker = Rc::clone(&running.worker);
     tokio::task::spawn_local(async move { tunnel::run(client, backend, running, &worker).await });
     let (mut parts, _) = response.into_parts();
     let seen = headers::look_at_response(&parts.headers);
     headers::strip(&mut parts.headers, &seen);
-    ask(&mut parts.headers);
+    if is_stream {
+        parts.headers.remove(header::SEC_WEBSOCKET_ACCEPT);
+        parts.status = StatusCode::OK;
+        parts.extensions.insert(Opened);
+    } else {
+        ask(&mut parts.headers);
+    }
     Response::from_parts(parts, Body::empty())
 }

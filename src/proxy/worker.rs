@@ -31,9 +31,9 @@ pub(crate) struct Worker {
     /// Told when a client connection has ended.
     pub(crate) freed: Notify,
     /// Random numbers for ids and masks.
-    pub(super) draw: Draw,
+    pub(crate) draw: Draw,
     /// Where tunnels read into: one buffer for all, since none keeps it over a wait.
-    pub(super) scratch: RefCell<Box<[u8]>>,
+    pub(crate) scratch: RefCell<Box<[u8]>>,
     ended: Cell<bool>,
     /// The time at the last sweep.
     swept: Cell<Now>,

@@ -3,6 +3,7 @@
 use ahash::AHashMap;
 
 use crate::config::{self, HostPattern, KeySource};
+use crate::path::{Unclear, normalised};
 
 /// Finds the route of a request.
 #[derive(Debug, Default)]
@@ -16,7 +17,7 @@ pub struct Router {
 /// What a request that fits gets.
 #[derive(Debug, Clone)]
 pub struct Route {
-    /// Path prefix, on segment boundaries.
+    /// Path prefix on segment boundaries, normalised.
     pub path: String,
     /// Position of the pool.
     pub pool: usize,
@@ -62,13 +63,17 @@ impl Router {
 
     /// The most specific route: exact host before wildcard before any; then the longest path; then the first.
     ///
-    /// `host` is lower case and without a port. O(routes of the host + wildcards).
-    pub fn find(&self, host: &str, path: &str) -> Option<&Route> {
+    /// `host` is lower case and without a port, `path` as it was received. O(routes of the host + wildcards).
+    ///
+    /// # Errors
+    /// The path means different things to different servers, so none of the routes can be said to be its own.
+    pub fn find(&self, host: &str, path: &str) -> Result<Option<&Route>, Unclear> {
+        let path = &*normalised(path)?;
         let exact = self.exact.get(host).into_iter();
         let wildcards =
             self.wildcards.iter().filter(|(parent, _)| is_below(host, parent)).map(|(_, routes)| routes);
         let mut buckets = exact.chain(wildcards).chain([&self.any]);
-        buckets.find_map(|routes| routes.iter().find(|route| fits(&route.path, path)))
+        Ok(buckets.find_map(|routes| routes.iter().find(|route| fits(&route.path, path))))
     }
 }
 
@@ -78,8 +83,9 @@ fn is_below(host: &str, parent: &str) -> bool {
 }
 
 /// Whether `prefix` covers `path` up to a segment boundary.
-fn fits(prefix: &str, path: &str) -> bool {
-    prefix == "/" || path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+fn fits(prefix: &str, path: &[u8]) -> bool {
+    let rest = || path.strip_prefix(prefix.as_bytes());
+    prefix == "/" || rest().is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
 #[cfg(test)]
@@ -105,7 +111,7 @@ mod tests {
         let routes =
             [("", "/"), ("", "/game"), ("*.b.c", "/"), ("*.a.b.c", "/"), ("a.b.c", "/game"), ("", "/game/x")];
         let found = router(&routes);
-        let pool = |host, path| found.find(host, path).map(|route| route.pool);
+        let pool = |host, path| found.find(host, path).expect("a clear path").map(|route| route.pool);
         assert_eq!(pool("z", "/"), Some(0));
         assert_eq!(pool("z", "/game"), Some(1));
         assert_eq!(pool("z", "/game/7"), Some(1));
@@ -120,7 +126,22 @@ mod tests {
 
     #[test]
     fn nothing_fits_where_no_route_does() {
-        assert!(router(&[("a", "/x")]).find("a", "/").is_none());
-        assert!(router(&[("a", "/")]).find("b", "/").is_none());
+        assert!(matches!(router(&[("a", "/x")]).find("a", "/"), Ok(None)));
+        assert!(matches!(router(&[("a", "/")]).find("b", "/"), Ok(None)));
+    }
+
+    #[test]
+    fn a_path_is_matched_by_what_it_means() {
+        let found = router(&[("", "/"), ("", "/admin"), ("", "/a b/ü")]);
+        let pool = |path| found.find("h", path).map(|route| route.map(|route| route.pool));
+        for path in ["/admin", "//admin/", "/%61dmin", "/x/../admin", "/./admin/x", "/admin%2Fx", "/%2Fadmin"]
+        {
+            assert_eq!(pool(path), Ok(Some(1)), "{path}");
+        }
+        assert_eq!(pool("/a%20b/%c3%bc/x"), Ok(Some(2)));
+        for path in ["/admin/../x", "/Admin", "/%2561dmin", "/admin;x", "/admin\\x", "/adminx", "*"] {
+            assert_eq!(pool(path), Ok(Some(0)), "{path}");
+        }
+        assert_eq!(pool("/x/..%2Fadmin"), Err(Unclear::DotSegment));
     }
 }

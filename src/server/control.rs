@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, interval, sleep_until};
 
+use super::certificates::{Files, Found};
 use super::status::{BackendStatus, PoolStatus, Status};
 use crate::backend::Backend;
 use crate::config::{self, Config, Errors, Problem, Wanted};
@@ -41,6 +43,7 @@ pub(super) async fn run(mut task: Task, monitor: Monitor) {
     let health = task.core.health.clone();
     tokio::task::spawn_local(monitor.run());
     health.follow(task.core.snapshot()).await;
+    let mut files = Files::default();
     let mut seconds = interval(Duration::from_secs(1));
     loop {
         tokio::select! {
@@ -49,6 +52,7 @@ pub(super) async fn run(mut task: Task, monitor: Monitor) {
             _ = seconds.tick() => {
                 sweep(&task.core);
                 task.control.tidy();
+                files = task.control.renew_certificates(files).await;
             }
         }
     }
@@ -69,7 +73,7 @@ fn warn_of_what_waits(before: &Config, now: &Config) {
     let told = |config: &Config| {
         let Config { server, log, listeners, limits, .. } = config;
         [
-            ("listener", format!("{listeners:?}")),
+            ("listener", listeners.iter().map(|listener| listener.address.to_string()).collect()),
             ("log.level", log.level.clone()),
             ("log.format", format!("{:?}", log.format)),
             ("limits.connections", limits.connections.to_string()),
@@ -214,6 +218,30 @@ impl Control {
             // Too busy now: the next second will do.
             let _ = self.put_in_force(&current);
         }
+    }
+
+    /// Certificates are renewed while a proxy runs: what their files say now counts, unless one of them is wrong.
+    async fn renew_certificates(&self, mut files: Files) -> Files {
+        let config = self.current().clone();
+        let looked = spawn_blocking(move || {
+            let found = files.look(&config);
+            (files, found)
+        });
+        // It does not panic; were it to, the files would be looked at anew.
+        let Ok((files, found)) = looked.await else { return Files::default() };
+        match found {
+            Found::Nothing => {}
+            Found::New(new) => match self.put_in_force(&new) {
+                Ok(()) => {
+                    *self.current() = *new;
+                    tracing::info!("certificates renewed");
+                }
+                // Too busy now: the next second will do.
+                Err(ApplyError::Busy) => return Files::default(),
+            },
+            Found::Wrong(why) => tracing::error!(why, "certificates not renewed: the former ones stay"),
+        }
+        files
     }
 
     fn current(&self) -> MutexGuard<'_, Config> {

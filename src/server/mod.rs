@@ -1,6 +1,7 @@
 //! Sockets and threads: binding, workers that accept, the control thread, stopping.
 //! Nothing here knows how a request is answered.
 
+mod certificates;
 mod connection;
 mod control;
 mod socket;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use super::connection::{self, Connections};
+use super::connection::{self, Accepted, Connections};
 use super::stop::{Schedule, Stop};
+use crate::listener::Listener;
 use crate::proxy::{Core, Order, Place, Worker};
 use crate::transport::exchange::Phase;
 use crate::watch::{Call, SWEEP};
@@ -35,9 +36,14 @@ pub(super) struct Duty {
 pub(super) struct Station {
     pub(super) worker: Rc<Worker>,
     pub(super) connections: Rc<Connections>,
+    /// TLS handshakes at one time.
+    pub(super) handshakes: Semaphore,
     limit: usize,
 }
 
+/// TLS handshakes of one worker at one time: each holds a few buffers and, at the end, the processor for a moment. More
+/// wait, within the time that they have.
+const HANDSHAKES: usize = 512;
 /// After an accept failed, or found no place.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
@@ -46,13 +52,15 @@ pub(super) async fn run(mut duty: Duty) {
     let station = Rc::new(Station {
         worker: Worker::new(duty.index, duty.core.clone()),
         connections: Connections::new(),
+        handshakes: Semaphore::new(HANDSHAKES),
         limit: duty.connections,
     });
     tokio::select! {
         _ = duty.settled.wait_for(|settled| *settled) => {}
         _ = duty.stopping.wait_for(|stop| *stop > Stop::No) => {}
     }
-    let listeners: Vec<_> = duty.sockets.drain(..).filter_map(|socket| listen(&station, socket)).collect();
+    let sockets = duty.sockets.drain(..).enumerate();
+    let listeners: Vec<_> = sockets.filter_map(|(index, socket)| listen(&station, index, socket)).collect();
     let watching = tokio::task::spawn_local(watch_over(station.clone()));
     let stop = obey(&station, &mut duty).await;
     listeners.iter().for_each(tokio::task::JoinHandle::abort);
@@ -63,9 +71,13 @@ pub(super) async fn run(mut duty: Duty) {
     station.worker.end();
 }
 
-fn listen(station: &Rc<Station>, socket: std::net::TcpListener) -> Option<tokio::task::JoinHandle<()>> {
+fn listen(
+    station: &Rc<Station>,
+    index: usize,
+    socket: std::net::TcpListener,
+) -> Option<tokio::task::JoinHandle<()>> {
     match TcpListener::from_std(socket) {
-        Ok(listener) => Some(tokio::task::spawn_local(accept(station.clone(), listener))),
+        Ok(socket) => Some(tokio::task::spawn_local(accept(station.clone(), index, socket))),
         Err(error) => {
             tracing::error!(%error, "a listening socket cannot be used");
             None
@@ -74,12 +86,13 @@ fn listen(station: &Rc<Station>, socket: std::net::TcpListener) -> Option<tokio:
 }
 
 /// Accepts for ever. An error is no reason to spin, nor to stop.
-async fn accept(station: Rc<Station>, listener: TcpListener) {
+async fn accept(station: Rc<Station>, index: usize, socket: TcpListener) {
     loop {
-        match listener.accept().await {
+        match socket.accept().await {
             Ok((stream, peer)) => {
-                let place = station.place().await;
-                tokio::task::spawn_local(connection::serve(station.clone(), place, stream, peer));
+                let (listener, place) = station.place(index).await;
+                let accepted = Accepted { listener, place, stream, peer };
+                tokio::task::spawn_local(connection::serve(station.clone(), accepted));
             }
             Err(error) if is_of_connection(&error) => {}
             Err(error) => {
@@ -99,10 +112,11 @@ fn is_of_connection(error: &io::Error) -> bool {
 impl Station {
     /// A place for one more connection, as soon as there is one. At the limit connections wait in the kernel's queue,
     /// but for the one that each socket has accepted: only when a place is taken no other worker takes it.
-    async fn place(&self) -> Place {
+    async fn place(&self, listener: usize) -> (Arc<Listener>, Place) {
         loop {
-            if let Some(place) = Place::take(&self.worker, self.limit) {
-                return place;
+            let listener = self.worker.current().snapshot.listeners[listener].clone();
+            if let Some(place) = Place::take(&self.worker, &listener, self.limit) {
+                return (listener, place);
             }
             tokio::select! {
                 () = self.worker.freed.notified() => {}

@@ -8,6 +8,7 @@ use http::{Method, StatusCode};
 
 use crate::clock::{Clock, Now};
 use crate::config::{PathTemplate, Segment};
+use crate::path::segments;
 
 /// What is said about one request, when this is dropped. Session keys appear as a hash only.
 #[derive(Debug)]
@@ -80,7 +81,8 @@ impl Drop for Record {
     }
 }
 
-/// A path in which the segment that is the session key is shown as `{name}`.
+/// A path in which the segment that is the session key is shown as `{name}`. Empty and dot segments are left out then, as
+/// what they take away may be a key too.
 #[derive(Debug)]
 pub struct Redacted<'a> {
     /// The path of a request.
@@ -93,7 +95,8 @@ impl fmt::Display for Redacted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(template) = self.template else { return f.write_str(self.path) };
         let mut wanted = template.segments.iter();
-        for segment in self.path.strip_prefix('/').unwrap_or(self.path).split('/') {
+        // A path without a meaning has no key.
+        for segment in segments(self.path).into_iter().flatten() {
             match wanted.next() {
                 Some(Segment::Capture(name)) => write!(f, "/{{{name}}}")?,
                 _ => write!(f, "/{segment}")?,
@@ -114,5 +117,8 @@ mod tests {
         let shown = |template| Redacted { path: "/game/secret/watch", template }.to_string();
         assert_eq!(shown(Some(&template)), "/game/{room}/watch");
         assert_eq!(shown(None), "/game/secret/watch");
+        let respelt = |path| Redacted { path, template: Some(&template) }.to_string();
+        assert_eq!(respelt("//game/./secret/"), "/game/{room}/");
+        assert_eq!(respelt("/game/secret/../%73ecret/a%20b"), "/game/{room}/a%20b");
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 
@@ -78,13 +79,15 @@ impl Pulse {
 #[derive(Debug)]
 pub struct ClientIo {
     io: TokioIo<Wire>,
+    /// Read already, and not handed on yet.
+    ahead: Bytes,
     pulse: Arc<Pulse>,
 }
 
 impl ClientIo {
     /// Wraps an accepted socket.
-    pub fn new(wire: Wire, pulse: Arc<Pulse>) -> Self {
-        Self { io: TokioIo::new(wire), pulse }
+    pub fn new(wire: Wire, ahead: Bytes, pulse: Arc<Pulse>) -> Self {
+        Self { io: TokioIo::new(wire), ahead, pulse }
     }
 
     /// The socket itself.
@@ -97,8 +100,14 @@ impl Read for ClientIo {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
+        mut buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.ahead.is_empty() {
+            let count = self.ahead.len().min(buf.remaining());
+            buf.put_slice(&self.ahead.split_to(count));
+            self.pulse.received();
+            return Poll::Ready(Ok(()));
+        }
         let read = Pin::new(&mut self.io).poll_read(cx, buf);
         if read.is_ready() {
             self.pulse.received();

@@ -8,7 +8,10 @@ pub mod heard;
 pub mod io;
 mod outgoing;
 pub mod probe;
+pub mod proxy_header;
+mod received;
 mod stream;
+pub mod tls;
 mod wire;
 
 use std::cell::RefCell;
@@ -23,6 +26,7 @@ use heard::Heard;
 
 pub use dial::{DialError, connect, dial, keep_alive};
 pub use outgoing::{BodyError, Gate, MOST_KEPT, Outgoing, Pace, Replay};
+pub use received::{Interim, ReceiveError, Received};
 pub use stream::Stream;
 pub use wire::Wire;
 
@@ -48,6 +52,9 @@ struct Idle {
     heard: Heard,
     expires: Now,
 }
+
+/// What a client hears whose request head did not come in time; hyper says nothing then.
+pub const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// Idle connections kept per worker and backend.
 pub const MAX_IDLE: usize = 1024;

@@ -11,19 +11,21 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 
 use super::exchange::{Fault, Membership, Phase};
+use super::{Interim, ReceiveError, Received};
 use crate::clock::Clock;
+use crate::headers;
 
 /// What ends a request body before its end.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
     /// The client broke off or sent nonsense.
     #[error("the request body broke off: {0}")]
-    Client(#[from] hyper::Error),
+    Client(#[from] ReceiveError),
     /// It is longer than allowed.
     #[error("the request body is longer than {0} octets")]
     TooLong(u64),
@@ -46,12 +48,14 @@ struct Sending {
     turn: u32,
     /// What earlier tries have taken from the client, to be sent first.
     again: Bytes,
+    /// And last, if the body has come to its end.
+    trailers: Option<HeaderMap>,
 }
 
 /// A body that is not empty, as it comes from the client.
 #[derive(Debug)]
 struct Streaming {
-    incoming: Incoming,
+    incoming: Received,
     /// Nothing more comes.
     ended: bool,
     left: u64,
@@ -67,7 +71,10 @@ struct Streaming {
 /// them, however small the pieces.
 #[derive(Debug)]
 enum Kept {
-    All(Vec<u8>),
+    All {
+        octets: Vec<u8>,
+        trailers: Option<HeaderMap>,
+    },
     /// Nobody wants it, or it is too long.
     Nothing,
 }
@@ -96,12 +103,13 @@ impl Outgoing {
     }
 
     /// Streams `incoming`, at most `limit` octets (0: any number), through `gate` if there is one.
-    pub fn stream(incoming: Incoming, limit: u64, pace: Pace, gate: Option<Gate>) -> Self {
+    pub fn stream(incoming: Received, limit: u64, pace: Pace, gate: Option<Gate>) -> Self {
         let limit = if limit == 0 { u64::MAX } else { limit };
         pace.exchange.hold_back(gate.is_some());
         let (ended, left, turn, kept) = (false, limit, 0, Kept::Nothing);
         let body = Streaming { incoming, ended, left, limit, pace, gate, turn, kept };
-        Self(Some(Sending { body: Rc::new(RefCell::new(body)), turn, again: Bytes::new() }))
+        let body = Rc::new(RefCell::new(body));
+        Self(Some(Sending { body, turn, again: Bytes::new(), trailers: None }))
     }
 
     /// Keeps from now on what comes of a body of which nothing has come yet.
@@ -109,29 +117,27 @@ impl Outgoing {
         let body = self.0.as_ref().map(|sending| sending.body.clone());
         if let Some(body) = &body {
             let mut body = body.borrow_mut();
-            let fits = body.incoming.size_hint().lower() <= MOST_KEPT as u64;
-            body.kept = if fits { Kept::All(Vec::new()) } else { Kept::Nothing };
+            if body.incoming.size_hint().lower() <= MOST_KEPT as u64 {
+                body.kept = Kept::All { octets: Vec::new(), trailers: None };
+            }
         }
         Replay(body)
     }
 }
 
 impl Replay {
-    /// The body from its start, for `head` to be sent with once more; an earlier try gets nothing of it any more. `None`
-    /// if too much has come for it to be kept.
-    pub fn again(&self, head: http::Request<()>) -> Option<http::Request<Outgoing>> {
-        let Some(shared) = &self.0 else { return Some(head.map(|()| Outgoing::empty())) };
-        let mut head = head;
+    /// The body from its start; an earlier try gets nothing of it any more. `None` if too much has come for it to be
+    /// kept.
+    pub fn again(&self) -> Option<Outgoing> {
+        let Some(shared) = &self.0 else { return Some(Outgoing::empty()) };
         let mut body = shared.borrow_mut();
-        let Kept::All(kept) = &body.kept else { return None };
-        let again = Bytes::copy_from_slice(kept);
-        if body.gate.is_some() {
-            // Nothing was sent yet, and it is the next backend that has to agree.
-            body.gate = Some(Gate::before(&mut head));
+        let Kept::All { octets, trailers } = &body.kept else { return None };
+        let (again, trailers) = (Bytes::copy_from_slice(octets), trailers.clone());
+        if let Some(gate) = &mut body.gate {
+            gate.wait_anew();
         }
         body.turn += 1;
-        let turn = body.turn;
-        Some(head.map(|()| Outgoing(Some(Sending { body: shared.clone(), turn, again }))))
+        Some(Outgoing(Some(Sending { body: shared.clone(), turn: body.turn, again, trailers })))
     }
 }
 
@@ -155,7 +161,7 @@ impl Body for Outgoing {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(|sending| sending.again.is_empty() && sending.body.borrow().is_over())
+        self.0.as_ref().is_none_or(Sending::is_over)
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -167,6 +173,10 @@ impl Body for Outgoing {
 }
 
 impl Sending {
+    fn is_over(&self) -> bool {
+        self.again.is_empty() && self.trailers.is_none() && self.body.borrow().is_over()
+    }
+
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let mut body = self.body.borrow_mut();
         if body.turn != self.turn {
@@ -175,6 +185,9 @@ impl Sending {
         if !self.again.is_empty() {
             body.pace.wait_for_backend();
             return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.again)))));
+        }
+        if let Some(trailers) = self.trailers.take() {
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
         }
         body.poll_frame(cx)
     }
@@ -185,7 +198,6 @@ impl Streaming {
         self.ended || self.incoming.is_end_stream()
     }
 
-    /// Trailers are dropped: they are optional to keep (RFC 9110 §6.5.1) and few backends accept them.
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Some(gate) = &mut self.gate {
             ready!(gate.poll_open(cx));
@@ -203,33 +215,54 @@ impl Streaming {
             return Poll::Pending;
         };
         self.pace.wait_for_backend();
-        if let Some(Err(error)) = frame {
-            self.pace.exchange.set_fault(Fault::Broken);
-            return Poll::Ready(Some(Err(error.into())));
+        match frame {
+            None => {
+                self.ended = true;
+                Poll::Ready(None)
+            }
+            Some(Err(error)) => {
+                self.pace.exchange.set_fault(Fault::Broken);
+                Poll::Ready(Some(Err(error.into())))
+            }
+            Some(Ok(frame)) => Poll::Ready(self.count(frame)),
         }
-        let data = frame.and_then(Result::ok).and_then(|frame| frame.into_data().ok());
-        self.ended = data.is_none();
-        Poll::Ready(data.map(|data| self.count(data)))
     }
 
-    fn count(&mut self, data: Bytes) -> Result<Frame<Bytes>, BodyError> {
+    fn count(&mut self, frame: Frame<Bytes>) -> Option<Result<Frame<Bytes>, BodyError>> {
+        let data = match frame.into_data() {
+            Ok(data) => data,
+            Err(frame) => {
+                self.ended = true;
+                let trailers = headers::trailers(frame.into_trailers().ok()?);
+                self.kept.end(&trailers);
+                return Some(Ok(Frame::trailers(trailers)));
+            }
+        };
         let Some(left) = self.left.checked_sub(data.len() as u64) else {
             self.pace.exchange.set_fault(Fault::TooLong);
-            return Err(BodyError::TooLong(self.limit));
+            return Some(Err(BodyError::TooLong(self.limit)));
         };
         self.left = left;
         self.pace.exchange.count_received(data.len());
         self.kept.add(&data);
-        Ok(Frame::data(data))
+        Some(Ok(Frame::data(data)))
     }
 }
 
 impl Kept {
     fn add(&mut self, data: &[u8]) {
         match self {
-            Self::All(kept) if kept.len() + data.len() <= MOST_KEPT => kept.extend_from_slice(data),
-            Self::All(_) => *self = Self::Nothing,
+            Self::All { octets, .. } if octets.len() + data.len() <= MOST_KEPT => {
+                octets.extend_from_slice(data)
+            }
+            Self::All { .. } => *self = Self::Nothing,
             Self::Nothing => {}
+        }
+    }
+
+    fn end(&mut self, fields: &HeaderMap) {
+        if let Self::All { trailers, .. } = self {
+            *trailers = Some(fields.clone());
         }
     }
 }
@@ -270,16 +303,31 @@ struct Opened {
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Gate {
-    /// A closed gate that `request`'s interim response opens.
-    pub fn before<B>(request: &mut http::Request<B>) -> Self {
-        let opened = Arc::new(Opened::default());
-        let by_backend = opened.clone();
-        hyper::ext::on_informational(request, move |response| {
-            if response.status() == http::StatusCode::CONTINUE {
-                by_backend.open();
+    /// A closed gate.
+    pub fn closed() -> Self {
+        Self { opened: Arc::default(), patience: Box::pin(sleep(PATIENCE)) }
+    }
+
+    /// The gate, and other interim responses, hear of what the backend says before its response to `request`.
+    pub fn listen<B>(gate: Option<&Self>, interim: Option<Interim>, request: &mut http::Request<B>) {
+        let opened = gate.map(|gate| gate.opened.clone());
+        if opened.is_none() && interim.is_none() {
+            return;
+        }
+        hyper::ext::on_informational(request, move |response| match (response.status(), &opened, &interim) {
+            (StatusCode::CONTINUE, Some(opened), _) => opened.open(),
+            (StatusCode::CONTINUE | StatusCode::SWITCHING_PROTOCOLS, ..) | (_, _, None) => {}
+            // One that does not fit is lost: it is only a hint.
+            (_, _, Some(interim)) => {
+                drop(interim.try_send(Box::new(headers::interim(response.status(), response.headers()))));
             }
         });
-        Self { opened, patience: Box::pin(sleep(PATIENCE)) }
+    }
+
+    /// Another backend is asked, and has its own time to answer. It opens the gate by what [`Self::listen`] has put into
+    /// the request.
+    fn wait_anew(&mut self) {
+        self.patience = Box::pin(sleep(PATIENCE));
     }
 
     fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<()> {

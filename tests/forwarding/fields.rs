@@ -22,7 +22,7 @@ fn fields_of_one_hop_do_not_reach_the_backend() {
         "Keep-Alive: timeout=5",
         "Proxy-Connection: keep-alive",
         "Proxy-Authorization: Basic eDp5",
-        "TE: trailers",
+        "TE: gzip",
         "Trailer: X-Sum",
         "Upgrade: h2c",
         "HTTP2-Settings: AAMAAABkAAQAAP__",

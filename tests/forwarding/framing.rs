@@ -70,11 +70,23 @@ fn an_empty_body_is_no_body() {
     assert_eq!(forwarded(&with_fields("POST", &[CHUNKED], "0\r\n\r\n")).text(), "");
 }
 
+/// Trailer fields go through where they are announced and may come last (RFC 9110 §6.5.1); `TE` says that they are
+/// welcome, to this hop and to the next (§10.1.4).
 #[test]
-fn trailers_do_not_break_the_framing() {
-    let body = "3\r\nabc\r\n0\r\nX-Sum: 1\r\nHost: evil\r\n\r\n";
-    let request = forwarded(&with_fields("POST", &[CHUNKED, "Trailer: X-Sum"], body));
+fn announced_trailers_go_through_and_do_not_break_the_framing() {
+    let body = "3\r\nabc\r\n0\r\nX-Sum: 1\r\nX-Unannounced: 2\r\nHost: evil\r\n\r\n";
+    let fields = [CHUNKED, "Trailer: X-Sum, Host", "TE: trailers"];
+    let request = forwarded(&with_fields("POST", &fields, body));
     assert_eq!((request.text().as_str(), request.field("host")), ("abc", Some("h")));
+    assert_eq!(request.trailers, ["x-sum: 1"]);
+    assert_eq!((request.field("te"), request.field("connection")), (Some("trailers"), Some("te")));
+    let answer = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: X-Sum\r\n\r\n\
+                  3\r\nabc\r\n0\r\nX-Sum: 1\r\nSet-Cookie: a=b\r\n\r\n";
+    let backend = Backend::answering("a", answer);
+    let proxy = Proxy::to(&backend);
+    let response = proxy.ask("GET / HTTP/1.1\r\nHost: h\r\nTE: trailers\r\nConnection: te\r\n\r\n");
+    assert_eq!((response.text().as_str(), &response.trailers[..]), ("abc", &["x-sum: 1".to_owned()][..]));
+    assert!(proxy.get("/", &[]).trailers.is_empty(), "nobody asked for them");
 }
 
 #[test]

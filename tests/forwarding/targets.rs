@@ -1,6 +1,6 @@
 //! Host and request target: what is one request for one host, and that targets pass as they were sent.
 
-use crate::support::{Backend, Message, Proxy};
+use crate::support::{Backend, Message, Proxy, Setup};
 
 /// The status a request gets, and what the backend saw of it.
 fn asked(request: &str) -> (u16, Vec<Message>) {
@@ -85,7 +85,8 @@ fn connect_is_not_offered() {
 #[test]
 fn path_and_query_pass_as_they_are() {
     for target in [
-        "/a%20b/%2F/%2e%2E/../c;d=e/",
+        "/a%20b/%2F/x/%2e%2E/y/../c;d=e/",
+        "/%61\\b/%2561/%FF",
         "/?",
         "/x?a=b&&c=%zz&d",
         "//double//slash/./dot",
@@ -103,4 +104,125 @@ fn methods_pass_as_they_are() {
         let (status, requests) = asked(&format!("{method} / HTTP/1.1\r\nHost: h\r\n\r\n"));
         assert_eq!((status, requests[0].method()), (200, method));
     }
+}
+
+/// Two pools: `site` has `/`, and `admin` has `/admin`.
+struct Pools {
+    proxy: Proxy,
+    site: Backend,
+    admin: Backend,
+}
+
+impl Pools {
+    fn start() -> Self {
+        let (site, admin) = (Backend::named("site"), Backend::named("admin"));
+        let routes = format!(
+            "[[route]]\npool = \"app\"\n[[route]]\npath = \"/admin\"\npool = \"admin\"\n\
+             [[pool]]\nname = \"admin\"\nbackend = [{{ address = \"{}\" }}]",
+            admin.address
+        );
+        Self { proxy: Setup::of(&[&site]).routes(&routes).start(), site, admin }
+    }
+
+    /// The pool that answers, which gets the target as it was sent, and which explaining names too.
+    #[track_caller]
+    fn pool(&self, target: &str) -> String {
+        let pool = self.proxy.get(target, &[]).text();
+        let backend = if pool == "admin" { &self.admin } else { &self.site };
+        assert_eq!(backend.requests().last().unwrap().target(), target);
+        let route = self.proxy.explain(target, &http::HeaderMap::new()).route;
+        assert_eq!(route.as_deref(), Some(if pool == "admin" { "/admin" } else { "/" }), "{target}");
+        pool
+    }
+}
+
+#[test]
+fn a_path_reaches_its_pool_whichever_way_it_is_spelt() {
+    let pools = Pools::start();
+    for target in [
+        "/admin",
+        "/admin/?x",
+        "//admin",
+        "///admin//x",
+        "/./admin",
+        "/x/../admin",
+        "/x/y/../../admin",
+        "/%61dmin",
+        "/%61%64%6D%69%6e/x",
+        "/admin%2Fx",
+        "/admin%2f",
+        "/%2Fadmin",
+        "/%2e/admin",
+        "/x/%2E%2e/admin",
+        "/x/.%2e/%2561/../admin",
+        "/admin/x/..",
+        "/admin/.",
+    ] {
+        assert_eq!(pools.pool(target), "admin", "{target}");
+    }
+}
+
+#[test]
+fn what_is_another_path_is_not_taken_for_it() {
+    let pools = Pools::start();
+    for target in [
+        "/",
+        "//",
+        "/Admin",
+        "/admins",
+        "/admin/../x",
+        "/admin/..",
+        "/admin/%2e%2E/",
+        "/%2561dmin",
+        "/admin%252Fx",
+        "/admin;x",
+        "/admin%3Bx",
+        "/admin%20",
+        "/admin\\x",
+        "/x?/../admin",
+        "/.admin",
+        "/...//admin",
+    ] {
+        assert_eq!(pools.pool(target), "site", "{target}");
+    }
+}
+
+#[test]
+fn an_absolute_target_has_a_path_too() {
+    let pools = Pools::start();
+    let ask = |path: &str| pools.proxy.ask(format!("GET http://h{path} HTTP/1.1\r\nHost: h\r\n\r\n")).text();
+    assert_eq!(ask("/x/../%61dmin"), "admin");
+    assert_eq!(ask("/admin/.."), "site");
+    assert_eq!(pools.admin.requests()[0].target(), "/x/../%61dmin");
+}
+
+#[test]
+fn a_path_without_one_meaning_is_refused() {
+    let pools = Pools::start();
+    for target in [
+        "/..",
+        "/../admin",
+        "/x/../../admin",
+        "/%2e%2e/admin",
+        "/admin%",
+        "/%zzadmin",
+        "/admin%0",
+        "/admin%00",
+        "/admin%0d%0aX:y",
+        "/x/..%2Fadmin",
+        "/x%2F../admin",
+        "/x%2Fy/../admin",
+        "/admin/..%2Fx",
+        "/x/..\\admin",
+        "/x/..%5Cadmin",
+        "/x/..;/admin",
+        "/x/..;a=b/admin",
+        "/x//../admin",
+    ] {
+        assert_refused(&format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n"), 400);
+        assert_eq!(pools.proxy.get(target, &[]).status, 400, "{target}");
+        let explained = pools.proxy.explain(target, &http::HeaderMap::new());
+        assert!(explained.route.is_none() && explained.detail.contains("400"), "{target}: {explained:?}");
+    }
+    assert!(pools.site.requests().is_empty() && pools.admin.requests().is_empty());
 }

@@ -49,6 +49,16 @@ fn so_is_a_chunked_one() {
 }
 
 #[test]
+fn trailer_fields_come_again_too() {
+    let announced = chunked(&["abc"]).replacen("\r\n\r\n", "\r\nTrailer: X-Sum\r\n\r\n", 1);
+    let (status, requests) = sent_twice(&announced.replacen("0\r\n\r\n", "0\r\nX-Sum: 1\r\n\r\n", 1));
+    assert_eq!((status, requests.len()), (200, 2));
+    for request in requests {
+        assert_eq!((request.text().as_str(), &request.trailers[..]), ("abc", &["x-sum: 1".to_owned()][..]));
+    }
+}
+
+#[test]
 fn bodies_of_other_idempotent_requests_are_sent_again_too() {
     for method in ["GET", "DELETE", "OPTIONS"] {
         let (status, requests) = sent_twice(&with_body(method, "why not"));

@@ -74,6 +74,19 @@ fn a_part_of_the_path_is_a_key() {
 }
 
 #[test]
+fn a_room_has_one_backend_whichever_way_it_is_spelt() {
+    let fleet = Fleet::keyed("\"path:/game/{room}\"");
+    let spellings =
+        ["/game/7", "/game/%37", "//game/7", "/x/../game/7", "/./game/7", "/%67ame//7/", "/game/8/%2E./7"];
+    assert!(fleet.are_one(&spellings.map(|target| (target, &[][..]))));
+    assert!(fleet.are_one(&[("/game/group%2Fproject", &[]), ("//game/grou%70%2fproject/watch", &[])]));
+    let sessions = || fleet.proxy.control().pool_status("app").unwrap().sessions;
+    assert_eq!(sessions(), 2);
+    assert!(!fleet.are_one(&[("/game%2F7", &[])]), "its only segment is `game/7`");
+    assert_eq!(sessions(), 2);
+}
+
+#[test]
 fn the_client_is_a_key() {
     let fleet = Fleet::with(|setup| setup.top("trusted_proxies = [\"127.0.0.1\"]").sticky("\"client_ip\""));
     assert!(fleet.are_one(&[("/", &[]), ("/x", &["Cookie: a=b"])]));

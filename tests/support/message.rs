@@ -11,6 +11,8 @@ pub struct Message {
     pub body: Vec<u8>,
     /// Whether the body came to the end its framing promises.
     pub complete: bool,
+    /// Fields behind the body.
+    pub trailers: Vec<String>,
 }
 
 impl Message {
@@ -135,7 +137,9 @@ impl<R: Read> Reader<R> {
     /// The body that belongs to the head of `message`. `None` as `length`: there is no framing, it goes to the end.
     pub fn body(&mut self, message: &mut Message, length: Option<usize>) {
         if message.is_chunked() {
-            message.complete = self.chunks(&mut message.body).is_some();
+            let trailers = self.chunks(&mut message.body);
+            message.complete = trailers.is_some();
+            message.trailers = trailers.unwrap_or_default();
         } else if let Some(length) = length {
             message.body = self.take(length);
             message.complete = message.body.len() == length;
@@ -145,8 +149,8 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// Decodes chunks strictly: no extensions, no trailers. `None` if the end does not come.
-    fn chunks(&mut self, body: &mut Vec<u8>) -> Option<()> {
+    /// Decodes chunks strictly, without extensions, and returns the trailer fields. `None` if the end does not come.
+    fn chunks(&mut self, body: &mut Vec<u8>) -> Option<Vec<String>> {
         loop {
             let line = self.through(b"\r\n")?;
             let digits = std::str::from_utf8(&line[..line.len() - 2]).expect("a size is text");
@@ -157,14 +161,27 @@ impl<R: Read> Reader<R> {
             if data.len() < size {
                 return None;
             }
+            if size == 0 {
+                return self.trailers();
+            }
             let end = self.take(2);
             if end.len() < 2 {
                 return None;
             }
-            assert_eq!(end, b"\r\n", "a chunk ends with CRLF, the last with an empty trailer");
-            if size == 0 {
-                return Some(());
+            assert_eq!(end, b"\r\n", "a chunk ends with CRLF");
+        }
+    }
+
+    /// Lines up to an empty one.
+    fn trailers(&mut self) -> Option<Vec<String>> {
+        let mut trailers = Vec::new();
+        loop {
+            let mut line = self.through(b"\r\n")?;
+            line.truncate(line.len() - 2);
+            if line.is_empty() {
+                return Some(trailers);
             }
+            trailers.push(String::from_utf8(line).expect("a trailer field is text"));
         }
     }
 }

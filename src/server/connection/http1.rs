@@ -1,80 +1,24 @@
-//! One client connection: HTTP/1.1 by hyper, under the eyes of the worker's sweep.
+//! An HTTP/1.1 connection with a client, by hyper.
 
-use std::cell::Cell;
 use std::convert::Infallible;
-use std::future::Future as _;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1::{Builder, UpgradeableConnection};
 use hyper::service::Service;
-use tokio::net::TcpStream;
 
-use super::worker::Station;
-use crate::clock::Now;
+use super::Held;
 use crate::config::Limits;
-use crate::proxy::{Answer, Body, Client, Place, Worker, handle};
-use crate::transport::Wire;
-use crate::transport::io::{Activity, Beat, ClientIo, Pulse};
-use crate::watch::{Call, Ticket, Watch};
-
-/// The client connections of one worker.
-#[derive(Debug)]
-pub(super) struct Connections(Rc<Watch<Held>>);
-
-/// What the sweep knows of a connection.
-#[derive(Debug)]
-struct Held {
-    pulse: Arc<Pulse>,
-    /// The pulse at the last sweep.
-    seen: Cell<Option<Beat>>,
-}
-
-impl Connections {
-    pub(super) fn new() -> Rc<Self> {
-        Rc::new(Self(Watch::new()))
-    }
-
-    fn enter(&self, pulse: Arc<Pulse>) -> Ticket<Held> {
-        self.0.enter(Held { pulse, seen: Cell::new(None) })
-    }
-
-    /// Notes which connections changed what they do since the last sweep, and calls those that have done it for too
-    /// long: a deadline without a timer, as precise as the sweep is frequent.
-    pub(super) fn sweep(&self, limits: &Limits, now: Now) {
-        self.0.each(|slot| {
-            let beat = slot.data.pulse.read();
-            if slot.data.seen.replace(Some(beat)) != Some(beat) {
-                slot.set_deadline(allowed(beat, limits).map_or(Now::NEVER, |limit| now.after(limit)));
-            }
-        });
-        self.0.sweep(now);
-    }
-
-    /// Has every connection finish its request and close.
-    pub(super) fn finish(&self) {
-        self.0.each(|slot| slot.call(Call::Stopping));
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-/// How long a connection may do what it does. A new one that says nothing has as long as for a head.
-fn allowed(beat: Beat, limits: &Limits) -> Option<Duration> {
-    match beat.activity() {
-        Activity::Idle if beat.has_served() => Some(limits.keep_alive),
-        Activity::Idle | Activity::Head => Some(limits.header_timeout),
-        Activity::Busy => None,
-    }
-}
+use crate::proxy::{Answer, Arrived, Body, Client, Worker, handle};
+use crate::server::worker::Station;
+use crate::transport::io::{Activity, ClientIo};
+use crate::transport::{Received, TOO_SLOW, Wire};
+use crate::watch::{Call, Ticket};
 
 /// Answers the requests of a connection.
 #[derive(Debug)]
@@ -90,22 +34,26 @@ impl Service<Request<Incoming>> for Desk {
 
     fn call(&self, request: Request<Incoming>) -> Answer {
         self.client.pulse.set(Activity::Busy);
-        handle(&self.worker, &self.client, request)
+        let request = request.map(Received::Http1);
+        handle(&self.worker, &self.client, Arrived { request, tunnel: None, interim: None })
     }
 }
 
 type Served = UpgradeableConnection<ClientIo, Desk>;
 
 /// Serves a connection until it ends, takes too long, or is told to.
-pub(super) async fn serve(station: Rc<Station>, place: Place, stream: TcpStream, peer: SocketAddr) {
-    let pulse = Arc::new(Pulse::default());
-    let ticket = station.connections.enter(pulse.clone());
-    let client = Rc::new(Client::new(peer, pulse.clone(), place));
+pub(super) async fn serve(
+    station: &Station,
+    ticket: &Ticket<Held>,
+    client: Rc<Client>,
+    (wire, ahead): (Wire, Bytes),
+) {
+    let (peer, pulse) = (client.line.peer, client.pulse.clone());
     let desk = Desk { worker: station.worker.clone(), client: client.clone() };
     let builder = builder(&station.worker.current().snapshot.limits);
-    let mut connection =
-        builder.serve_connection(ClientIo::new(Wire::Plain(stream), pulse.clone()), desk).with_upgrades();
-    match until_ended(&mut connection, &ticket, &client).await {
+    let io = ClientIo::new(wire, ahead, pulse.clone());
+    let mut connection = builder.serve_connection(io, desk).with_upgrades();
+    match until_ended(&mut connection, ticket, &client).await {
         Ended::ByItself(Ok(())) => {}
         Ended::ByItself(Err(error)) if error.is_parse() => {
             tracing::info!(%peer, %error, "refused what is not HTTP/1.1, or too large a head");
@@ -161,8 +109,6 @@ fn builder(limits: &Limits) -> Builder {
 const MIN_BUFFER: usize = 8192;
 /// Up to so many fields hyper parses without an allocation; setting even this number would lose that.
 const HYPER_HEADERS: usize = 100;
-
-const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 fn say_too_slow(connection: Served, peer: SocketAddr) {
     tracing::info!(%peer, status = 408, "a request head did not come in time");

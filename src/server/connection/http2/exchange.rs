@@ -1,0 +1,165 @@
+//! One stream: from a request to the last octet of its response, or to its reset by either side.
+
+use std::future::{Future as _, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream, SendStream};
+use http::{Method, Request, Response, StatusCode, header};
+use http_body::Body as _;
+use tokio::sync::mpsc;
+
+use super::request::{Opening, arrive};
+use crate::proxy::{Active, Answer, Body, Opened, Worker, handle};
+use crate::transport::{Stream, Wire};
+
+/// Interim responses that wait to be sent.
+const INTERIM: usize = 8;
+
+/// Answers one request. Whatever ends it early, the client's reset or the end of its connection, ends the exchange with
+/// the backend too.
+pub(super) async fn carry(
+    worker: Rc<Worker>,
+    active: Active,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+) {
+    let is_head = request.method() == Method::HEAD;
+    let (interim, mut hints) = mpsc::channel(INTERIM);
+    let (arrived, opening) = arrive(&worker, &active, request, interim);
+    let mut answer = handle(&worker, active.client(), arrived);
+    let answered = poll_fn(|cx| poll_answer(cx, &mut answer, &mut hints, &mut respond));
+    let Some(response) = answered.await else { return };
+    drop(hints);
+    let (head, body) = without_hop(response, is_head);
+    let ends = is_head || is_bodiless(head.status()) || body.is_absent() || body.is_end_stream();
+    let is_tunnel = head.extensions().get::<Opened>().is_some();
+    let Ok(send) = respond.send_response(head, ends && !is_tunnel) else { return };
+    match opening.filter(|_| is_tunnel) {
+        // Fails where the tunnel was given up meanwhile; then the stream is reset.
+        Some(Opening { receive, to }) => {
+            drop(to.send(Wire::Stream(Box::new(Stream::new(send, receive)))));
+        }
+        None if ends => {}
+        None => send_body(body, send).await,
+    }
+}
+
+/// The response, with interim ones passed on before it; `None` if the client has given up.
+fn poll_answer(
+    cx: &mut Context<'_>,
+    answer: &mut Answer,
+    hints: &mut mpsc::Receiver<Box<Response<()>>>,
+    respond: &mut SendResponse<Bytes>,
+) -> Poll<Option<Response<Body>>> {
+    while let Poll::Ready(Some(hint)) = hints.poll_recv(cx) {
+        // Fails where the stream is over, which is heard of below.
+        let _ = respond.send_informational(*hint);
+    }
+    if respond.poll_reset(cx).is_ready() {
+        return Poll::Ready(None);
+    }
+    let Ok(response) = ready!(Pin::new(answer).poll(cx));
+    Poll::Ready(Some(response))
+}
+
+/// Takes off what only HTTP/1 has, and says the length where it is known (RFC 9113 §8.2.2).
+fn without_hop(response: Response<Body>, is_head: bool) -> (Response<()>, Body) {
+    let (mut parts, body) = response.into_parts();
+    parts.headers.remove(header::CONNECTION);
+    let length = body.size_hint().exact().filter(|_| !is_head && !body.is_absent());
+    if let Some(length) = length.filter(|_| !is_bodiless(parts.status)) {
+        parts.headers.entry(header::CONTENT_LENGTH).or_insert_with(|| length.into());
+    }
+    (Response::from_parts(parts, ()), body)
+}
+
+/// Whether a status has no body (RFC 9110 §6.4.1).
+fn is_bodiless(status: StatusCode) -> bool {
+    status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
+}
+
+/// Sends a body as fast as the client takes it. It is reset where the backend breaks off, and where nothing moves for
+/// too long on either side.
+async fn send_body(mut body: Body, mut stream: SendStream<Bytes>) {
+    loop {
+        let Ok(frame) = poll_fn(|cx| poll_frame(cx, &mut body, &mut stream)).await else { return };
+        let Some(frame) = frame else {
+            // Fails where the stream is over.
+            let _ = stream.send_data(Bytes::new(), true);
+            return;
+        };
+        let sent = match frame.into_data() {
+            Ok(data) => send_data(&mut body, &mut stream, data).await,
+            Err(frame) => match frame.into_trailers() {
+                Ok(trailers) => return drop(stream.send_trailers(trailers)),
+                Err(_) => Ok(()),
+            },
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+}
+
+/// The stream is over.
+struct Over;
+
+type Frame = http_body::Frame<Bytes>;
+
+fn poll_frame(
+    cx: &mut Context<'_>,
+    body: &mut Body,
+    send: &mut SendStream<Bytes>,
+) -> Poll<Result<Option<Frame>, Over>> {
+    if is_over(cx, body, send) {
+        return Poll::Ready(Err(Over));
+    }
+    match ready!(Pin::new(body).poll_frame(cx)) {
+        None => Poll::Ready(Ok(None)),
+        Some(Ok(frame)) => Poll::Ready(Ok(Some(frame))),
+        Some(Err(_)) => {
+            send.send_reset(Reason::INTERNAL_ERROR);
+            Poll::Ready(Err(Over))
+        }
+    }
+}
+
+async fn send_data(body: &mut Body, send: &mut SendStream<Bytes>, mut data: Bytes) -> Result<(), Over> {
+    let ends = body.is_end_stream();
+    if data.is_empty() {
+        return if ends { send.send_data(data, true).map_err(|_| Over) } else { Ok(()) };
+    }
+    while !data.is_empty() {
+        send.reserve_capacity(data.len());
+        let room = poll_fn(|cx| {
+            if is_over(cx, body, send) {
+                return Poll::Ready(Err(Over));
+            }
+            match send.capacity() {
+                0 => send.poll_capacity(cx).map(|room| room.and_then(Result::ok).ok_or(Over)),
+                room => Poll::Ready(Ok(room)),
+            }
+        });
+        let room = room.await?.min(data.len());
+        let part = data.split_to(room);
+        let is_last = ends && data.is_empty();
+        send.send_data(part, is_last).map_err(|_| Over)?;
+    }
+    if ends { Err(Over) } else { Ok(()) }
+}
+
+/// Whether the client has reset the stream, or the exchange was called to end, in which case it is reset here.
+fn is_over(cx: &mut Context<'_>, body: &Body, send: &mut SendStream<Bytes>) -> bool {
+    if send.poll_reset(cx).is_ready() {
+        return true;
+    }
+    let is_called = body.is_called(cx);
+    if is_called {
+        send.send_reset(Reason::CANCEL);
+    }
+    is_called
+}

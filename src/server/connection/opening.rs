@@ -1,0 +1,190 @@
+//! From an accepted socket to a connection that speaks HTTP: the PROXY header, the TLS handshake, and which version of
+//! HTTP it is. All of it together may take as long as a request head.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use super::{Accepted, Held, Station};
+use crate::headers::is_trusted;
+use crate::proxy::{Carrier, Line, Place, Secured};
+use crate::transport::io::{Activity, Pulse};
+use crate::transport::proxy_header::{self, HeaderError, Named};
+use crate::transport::tls::{self, Acceptor};
+use crate::transport::{TOO_SLOW, Wire};
+use crate::watch::Ticket;
+
+/// A connection that speaks HTTP.
+pub(super) struct Opened {
+    pub(super) wire: Wire,
+    /// What was read of it so far.
+    pub(super) ahead: Bytes,
+    pub(super) line: Line,
+    pub(super) place: Place,
+}
+
+/// Why a connection is closed before it has spoken HTTP.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refused {
+    /// The socket broke, or was closed.
+    #[error("the connection broke: {0}")]
+    Io(#[from] io::Error),
+    /// Only trusted proxies may connect where connections begin with a PROXY header.
+    #[error("not a trusted proxy, and only those may send a PROXY header")]
+    Untrusted,
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    #[error("its address has as many connections as it may have")]
+    TooMany,
+    #[error("the TLS handshake failed: {0}")]
+    Handshake(#[source] io::Error),
+    #[error("plain HTTP where TLS is spoken")]
+    NotTls,
+    #[error("it did not open in time")]
+    Overdue,
+    #[error("a request head did not come in time")]
+    SlowHead,
+    /// It said nothing, and left.
+    #[error("closed")]
+    Left,
+}
+
+impl Refused {
+    /// Those who do something wrong are named in the log; those who just leave are not.
+    pub(super) fn log(&self, peer: SocketAddr) {
+        match self {
+            Self::Io(error) => tracing::debug!(%peer, %error, "connection ended while it opened"),
+            Self::Left | Self::Overdue => tracing::debug!(%peer, "connection: {self}"),
+            Self::SlowHead => tracing::info!(%peer, status = 408, "{self}"),
+            _ => tracing::info!(%peer, "connection refused: {self}"),
+        }
+    }
+}
+
+/// What a TLS connection begins with (RFC 8446 §5.1).
+const HANDSHAKE: u8 = 22;
+const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain\r\n\
+    content-length: 36\r\n\r\n400 Bad Request: this port speaks TLS";
+/// What an HTTP/2 connection begins with (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+pub(super) async fn open(
+    station: &Rc<Station>,
+    ticket: &Ticket<Held>,
+    pulse: &Arc<Pulse>,
+    Accepted { listener, mut place, mut stream, peer }: Accepted,
+) -> Result<Opened, Refused> {
+    let current = station.worker.current();
+    let snapshot = &current.snapshot;
+    let mut ends = (peer, stream.local_addr()?);
+    if listener.proxy_protocol {
+        if !is_trusted(peer.ip().to_canonical(), &snapshot.trusted_proxies) {
+            return Err(Refused::Untrusted);
+        }
+        if let Named::Client { peer, local } = in_time(ticket, proxy_header::read(&mut stream)).await?? {
+            ends = (peer, local);
+        }
+    }
+    if !place.count_for(ends.0.ip(), snapshot.limits.connections_per_ip) {
+        return Err(Refused::TooMany);
+    }
+    let line = |tls, carrier| Line { peer: ends.0, local: ends.1, tls, carrier };
+    if let Some(acceptor) = &listener.tls {
+        let (wire, secured, carrier) = in_time(ticket, handshake(station, acceptor, stream)).await??;
+        return Ok(Opened { wire, ahead: Bytes::new(), line: line(Some(secured), carrier), place });
+    }
+    let mut wire = Wire::Plain(stream);
+    if !listener.http2 {
+        return Ok(Opened { wire, ahead: Bytes::new(), line: line(None, Carrier::Http1), place });
+    }
+    let told = in_time(ticket, tell(station, pulse, &mut wire)).await;
+    let (carrier, ahead) = told.map_err(|overdue| match pulse.read().activity() {
+        Activity::Head => {
+            wire.write_at_once(TOO_SLOW);
+            Refused::SlowHead
+        }
+        _ => overdue,
+    })??;
+    Ok(Opened { wire, ahead, line: line(None, carrier), place })
+}
+
+/// Completes with `step`, unless the sweep finds that the connection takes too long, or the process stops.
+async fn in_time<F: Future>(ticket: &Ticket<Held>, step: F) -> Result<F::Output, Refused> {
+    let mut step = pin!(step);
+    poll_fn(|cx| match ticket.hear(cx) {
+        Some(_) => Poll::Ready(Err(Refused::Overdue)),
+        None => step.as_mut().poll(cx).map(Ok),
+    })
+    .await
+}
+
+async fn handshake(
+    station: &Station,
+    acceptor: &Acceptor,
+    stream: TcpStream,
+) -> Result<(Wire, Secured, Carrier), Refused> {
+    // Never closed, and whoever waits too long for it is called.
+    let _permit = station.handshakes.acquire().await;
+    let mut first = [0];
+    if stream.peek(&mut first).await? == 0 {
+        return Err(Refused::Left);
+    }
+    if first != [HANDSHAKE] {
+        say_not_tls(station, &stream);
+        return Err(Refused::NotTls);
+    }
+    let accepted = TlsAcceptor::from(acceptor.config()).accept(stream).await;
+    let stream = accepted.map_err(Refused::Handshake)?;
+    let (_, session) = stream.get_ref();
+    let carrier = if tls::is_http2(session.alpn_protocol()) { Carrier::Http2 } else { Carrier::Http1 };
+    let certificate = session.peer_certificates().and_then(<[_]>::first);
+    let secured = Secured {
+        server_name: session.server_name().map(Into::into),
+        subject: certificate.and_then(tls::subject),
+    };
+    Ok((Wire::Accepted(Box::new(stream)), secured, carrier))
+}
+
+/// Who speaks plain HTTP to a port for TLS is told so, in words that they understand.
+fn say_not_tls(station: &Station, stream: &TcpStream) {
+    // What was not read would make the close a reset, and the answer could be lost.
+    let _ = stream.try_read(&mut station.worker.scratch.borrow_mut());
+    let _ = stream.try_write(NOT_TLS);
+}
+
+/// Which version of HTTP a connection without TLS speaks: HTTP/2 begins with its preface (RFC 9113 §3.3), which no
+/// other request begins with. The first octets decide, however they are cut.
+async fn tell(station: &Station, pulse: &Pulse, wire: &mut Wire) -> Result<(Carrier, Bytes), Refused> {
+    let mut ahead: Vec<u8> = Vec::new();
+    loop {
+        let read = poll_fn(|cx| {
+            let scratch = &mut station.worker.scratch.borrow_mut();
+            wire.poll_octets(cx, scratch).map_ok(|count| {
+                ahead.extend_from_slice(&scratch[..count]);
+                count
+            })
+        });
+        if read.await? == 0 {
+            return Err(Refused::Left);
+        }
+        let common = ahead.len().min(PREFACE.len());
+        if ahead[..common] != PREFACE[..common] {
+            pulse.set(Activity::Head);
+            return Ok((Carrier::Http1, ahead.into()));
+        }
+        if common == PREFACE.len() {
+            return Ok((Carrier::Http2, ahead.into()));
+        }
+        if pulse.read().activity() == Activity::Idle {
+            pulse.set(Activity::Head);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The body of a client's request as it comes in, whatever HTTP version carries it.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::RecvStream;
+use http::{Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::sync::mpsc;
+
+/// The way back to a client for interim responses (RFC 9110 §15.2); what does not fit is dropped.
+pub type Interim = mpsc::Sender<Box<Response<()>>>;
+
+/// A request body.
+#[derive(Debug)]
+pub enum Received {
+    /// None.
+    Nothing,
+    /// As hyper reads it from an HTTP/1 connection.
+    Http1(Incoming),
+    /// A stream of an HTTP/2 connection.
+    Http2(Box<Http2>),
+}
+
+/// The body of an HTTP/2 request.
+#[derive(Debug)]
+pub struct Http2 {
+    stream: RecvStream,
+    /// As the client has said it; that it is kept to, h2 sees to (RFC 9113 §8.1.1).
+    length: Option<u64>,
+    /// The client waits to be told to go on.
+    expects: Option<Interim>,
+}
+
+/// Why a request body does not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiveError {
+    /// On an HTTP/1 connection.
+    #[error(transparent)]
+    Http1(#[from] hyper::Error),
+    /// On an HTTP/2 connection.
+    #[error(transparent)]
+    Http2(#[from] h2::Error),
+}
+
+impl Received {
+    /// A body on an HTTP/2 stream, `length` octets long if that was said. Whoever `expects` to be told to go on is told
+    /// through that when somebody first asks for the body (RFC 9110 §10.1.1).
+    pub fn http2(stream: RecvStream, length: Option<u64>, expects: Option<Interim>) -> Self {
+        if stream.is_end_stream() {
+            return Self::Nothing;
+        }
+        Self::Http2(Box::new(Http2 { stream, length, expects }))
+    }
+}
+
+impl Body for Received {
+    type Data = Bytes;
+    type Error = ReceiveError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ReceiveError>>> {
+        match self.get_mut() {
+            Self::Nothing => Poll::Ready(None),
+            Self::Http1(incoming) => {
+                Pin::new(incoming).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+            }
+            Self::Http2(http2) => http2.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Http1(incoming) => incoming.is_end_stream(),
+            Self::Http2(http2) => http2.stream.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Nothing => SizeHint::with_exact(0),
+            Self::Http1(incoming) => incoming.size_hint(),
+            Self::Http2(http2) => http2.length.map_or_else(SizeHint::new, SizeHint::with_exact),
+        }
+    }
+}
+
+impl Http2 {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ReceiveError>>> {
+        if let Some(expects) = self.expects.take() {
+            let mut response = Response::new(());
+            *response.status_mut() = StatusCode::CONTINUE;
+            // A client that is not told goes on after a while.
+            let _ = expects.try_send(Box::new(response));
+        }
+        match ready!(self.stream.poll_data(cx)) {
+            Some(Ok(data)) => {
+                self.length = self.length.map(|left| left.saturating_sub(data.len() as u64));
+                let released = self.stream.flow_control().release_capacity(data.len());
+                Poll::Ready(Some(released.map(|()| Frame::data(data)).map_err(Into::into)))
+            }
+            Some(Err(error)) => Poll::Ready(Some(Err(error.into()))),
+            None => match ready!(self.stream.poll_trailers(cx)) {
+                Ok(trailers) => Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers)))),
+                Err(error) => Poll::Ready(Some(Err(error.into()))),
+            },
+        }
+    }
+}
