@@ -253,7 +253,7 @@ impl Kept {
     fn add(&mut self, data: &[u8]) {
         match self {
             Self::All { octets, .. } if octets.len() + data.len() <= MOST_KEPT => {
-                octets.extend_from_slice(data)
+                octets.extend_from_slice(data);
             }
             Self::All { .. } => *self = Self::Nothing,
             Self::Nothing => {}
