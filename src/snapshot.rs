@@ -150,6 +150,8 @@ fn build_pool(settings: &config::Pool, previous: Option<&Pool>, workers: usize, 
         hash_table: hash_table(settings),
         shared: previous.map_or_else(Arc::default, |pool| pool.shared.clone()),
         timeouts: settings.timeouts.clone(),
+        retry: settings.retry,
+        outlier: settings.outlier.clone(),
         affinity,
     }
 }

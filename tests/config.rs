@@ -167,6 +167,8 @@ fn defaults_of_a_pool() {
     assert_eq!(pool.balance, Balance::RoundRobin);
     assert!(pool.sticky.is_none() && pool.health.is_none());
     assert_eq!((pool.outlier.consecutive_failures, pool.outlier.eject), (5, seconds(10)));
+    assert_eq!(pool.outlier.max_ejected_percent, 50);
+    assert_eq!((pool.retry.attempts, pool.retry.budget_percent), (2, 20));
     let times = &pool.timeouts;
     assert_eq!([times.connect, times.response, times.idle], [seconds(2), seconds(60), seconds(60)]);
     assert_eq!([times.tunnel_idle, times.keep_alive], [seconds(3600), seconds(4)]);
@@ -278,7 +280,9 @@ fn every_value_of_a_pool_is_read() {
     ];
     assert_eq!(backends, expected);
     assert!(matches!(&pool.backends[2].address, Address::Name { host, port: 9000 } if host == "localhost"));
-    assert_eq!((pool.outlier.consecutive_failures, pool.outlier.eject), (0, seconds(1)));
+    assert_eq!((pool.outlier.consecutive_failures, pool.outlier.eject), (7, seconds(1)));
+    assert_eq!(pool.outlier.max_ejected_percent, 100);
+    assert_eq!((pool.retry.attempts, pool.retry.budget_percent), (16, 100));
     let times = &pool.timeouts;
     let expected = [seconds(1), seconds(2), seconds(3), seconds(86_400), Duration::ZERO];
     assert_eq!([times.connect, times.response, times.idle, times.tunnel_idle, times.keep_alive], expected);

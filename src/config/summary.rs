@@ -9,8 +9,8 @@ use std::time::Duration;
 use humantime::format_duration;
 
 use super::{
-    Backend, Config, Cookie, Field, Health, KeySource, Listener, Mode, OnBackendDown, Pool, Probe, Route,
-    Secure, ServerTls, Sticky, Wanted,
+    Backend, Config, Cookie, Field, Health, KeySource, Listener, Mode, OnBackendDown, Outlier, Pool, Probe,
+    Retry, Route, Secure, ServerTls, Sticky, Wanted,
 };
 use crate::columns::{WIDTH, cut, write_labelled, write_table};
 
@@ -73,6 +73,7 @@ fn write_pool(f: &mut Formatter<'_>, pool: &Pool) -> fmt::Result {
     write_labelled(f, "balance", &balance(pool))?;
     pool.sticky.as_ref().map_or(Ok(()), |sticky| write_sticky(f, sticky))?;
     write_labelled(f, "health", &health(pool))?;
+    write_labelled(f, "retry", &retry(pool.retry))?;
     write_labelled(f, "drain", &drain(pool))?;
     write_backends(f, &pool.backends)
 }
@@ -206,9 +207,22 @@ fn learnt(sources: &[KeySource]) -> Vec<String> {
 
 fn health(pool: &Pool) -> Vec<String> {
     let checks = pool.health.as_ref().map_or_else(|| vec!["by failed connects only".to_owned()], checks);
+    let Outlier { consecutive_failures: failures, eject, .. } = pool.outlier;
+    let outlier =
+        (failures > 0).then(|| format!("ejected for {} after {failures} failures", format_duration(eject)));
     let panic = pool.panic_threshold;
     let panic = (panic > 0).then(|| format!("nothing moves while more than {panic} % fail"));
-    checks.into_iter().chain(panic).collect()
+    checks.into_iter().chain(outlier).chain(panic).collect()
+}
+
+/// How often a request is tried, and for how many of them.
+fn retry(retry: Retry) -> Vec<String> {
+    match retry {
+        Retry { attempts: 1, .. } | Retry { budget_percent: 0, .. } => vec!["never".to_owned()],
+        Retry { attempts, budget_percent } => {
+            vec![format!("up to {attempts} tries"), format!("for {budget_percent} % of the requests")]
+        }
+    }
 }
 
 fn checks(health: &Health) -> Vec<String> {

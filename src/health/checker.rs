@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::net::lookup_host;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
 use crate::affinity::SessionTable;
 use crate::backend::health::{Machine, Observation};
@@ -19,6 +19,7 @@ use crate::snapshot::Checks;
 use crate::transport::probe::{self, ProbeError, Question};
 
 use super::report::Report;
+use super::until;
 
 /// News from a worker.
 #[derive(Debug)]
@@ -318,12 +319,5 @@ impl Checker {
             state.set_owner(table.succeed_owner(state.owner()));
         }
         shared.changed();
-    }
-}
-
-async fn until(due: Option<Instant>) {
-    match due {
-        Some(at) => sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }

@@ -53,6 +53,10 @@ pub struct Pool {
     pub affinity: Affinity,
     /// How long things may take.
     pub timeouts: Timeouts,
+    /// When requests are tried again.
+    pub retry: config::Retry,
+    /// When traffic ejects a backend.
+    pub outlier: config::Outlier,
     /// What all configurations of this pool share.
     pub shared: Arc<Shared>,
 }

@@ -1,4 +1,6 @@
-//! Finding a backend that takes the request: decide, find room, connect, commit, send, and again where nothing was sent.
+//! Finding a backend that takes the request: decide, find room, connect, commit, send, and again where that may be.
+
+mod failed;
 
 use std::pin::pin;
 use std::rc::Rc;
@@ -7,7 +9,6 @@ use std::time::Duration;
 
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::{sleep, timeout};
 
@@ -16,6 +17,7 @@ use super::error::Error;
 use super::moving::{self, Waiting};
 use super::outbound::{self, Outbound};
 use super::request::{Asked, Reply};
+use super::retry::Tries;
 use super::room::Room;
 use super::running::{Begun, Running};
 use super::upgrade::{self, ClientEnd};
@@ -27,12 +29,9 @@ use crate::backend::health::Observation;
 use crate::clock::Now;
 use crate::headers;
 use crate::pool::{Affinity, Commit, Decision, Lease, Pool, Refusal, Tie, View};
-use crate::transport::exchange::{Fault, Membership, Phase};
+use crate::transport::exchange::{Membership, Phase};
 use crate::transport::{DialError, Link, Outgoing, dial};
-use crate::watch::Call;
 
-/// Backends a request without a binding is offered to before it fails.
-const ATTEMPTS: usize = 2;
 /// Decisions made for one request, all reasons to decide again together. Far beyond what a healthy fleet needs.
 const ROUNDS: usize = 16;
 /// Between two looks at a fleet that is just changing.
@@ -49,8 +48,7 @@ pub(super) struct Forward {
     now: Now,
     /// Backends that refused it, or have no room for it.
     skip: Vec<u32>,
-    /// How many refused it.
-    refused: usize,
+    tries: Tries,
     room: Room,
     /// The tie that is to be cut although the former backend of the key has not let go of it.
     force: Option<Tie>,
@@ -85,6 +83,8 @@ enum Sent {
     Answered(Response<Incoming>),
     /// Nothing of it was sent, and it may be sent again.
     Unsent(Box<Request<Outgoing>>),
+    /// Its connection broke without an octet of a response.
+    Broken,
     Failed(Error),
 }
 
@@ -94,6 +94,7 @@ impl Forward {
         for sealer in &current.snapshot.sealers {
             sealer.strip(&mut asked.parts.headers);
         }
+        current.budget(plan.pool).earn();
         let membership = Rc::new(worker.exchanges.begin());
         let limits = &current.snapshot.limits;
         let Outbound { request, upgrade, reply } =
@@ -105,7 +106,7 @@ impl Forward {
             plan,
             membership,
             skip: Vec::new(),
-            refused: 0,
+            tries: Tries::default(),
             room: Room::default(),
             force: None,
             acquitted: false,
@@ -138,7 +139,17 @@ impl Forward {
                     self.now = self.worker.clock.now();
                     self.request = Some(*returned);
                     self.reply.record = running.take_record();
-                    self.tried_in_vain(&decision, running.link.as_ref());
+                    if !running.is_reused() && !self.tries_again(&decision, &running) {
+                        return self.reply.fail(&Error::Broken);
+                    }
+                }
+                Sent::Broken => {
+                    self.now = self.worker.clock.now();
+                    self.request = self.tries.again();
+                    self.reply.record = running.take_record();
+                    if self.request.is_none() || !self.tries_again(&decision, &running) {
+                        return self.reply.fail(&Error::Broken);
+                    }
                 }
                 Sent::Failed(error) => {
                     self.reply.record = running.take_record();
@@ -205,7 +216,7 @@ impl Forward {
             Refusal::Outdated => self.catch_up().await,
             _ => match self.room.first_full() {
                 Some(backend) => self.queue_for(backend).await,
-                None => Err(refusal.into()),
+                None => self.go_back().ok_or(refusal.into()),
             },
         };
         self.now = self.worker.clock.now();
@@ -308,7 +319,9 @@ impl Forward {
             None => Err(DialError::Unresolved),
             Some(address) => {
                 let links = self.worker.links(&self.current, (self.plan.pool, decision.backend), address);
-                if let Some(link) = links.take() {
+                if self.tries.may_reuse()
+                    && let Some(link) = links.take()
+                {
                     return Ok(link);
                 }
                 let dialed = Box::pin(dial(address, self.pool().timeouts.connect, links)).await;
@@ -340,9 +353,14 @@ impl Forward {
         let health = &self.worker.core.health;
         tracing::debug!(pool = %pool.name, backend = %backend.name, %error, "connect failed");
         backend.state.counters(self.worker.index).failures.up();
+        self.worker.blame(pool, backend);
         let how = if error.is_silence() { Observation::Silent } else { Observation::Refused };
         health.connect_failed(backend.state.id, how);
+        if let Some(record) = &mut self.reply.record {
+            record.tries = self.tries.count();
+        }
         if decision.tie.is_fixed() {
+            self.tries.fail();
             if self.current.view(self.plan.pool).panics() {
                 return Next::Fail(Error::Unreachable);
             }
@@ -356,8 +374,7 @@ impl Forward {
             return if decide { Next::Decide } else { Next::Fail(Error::Unreachable) };
         }
         self.skip.push(decision.backend);
-        self.refused += 1;
-        if self.refused < ATTEMPTS { Next::Decide } else { Next::Fail(Error::NoBackend) }
+        if self.may_try_again() { Next::Decide } else { Next::Fail(Error::NoBackend) }
     }
 
     fn begin(&mut self, reached: Reached) -> Running {
@@ -365,6 +382,7 @@ impl Forward {
         if let Some(record) = &mut self.reply.record {
             record.backend = Some(self.current.backend_name(self.plan.pool, decision.backend));
             record.affinity = Some(decision.reason.as_str());
+            record.tries = self.tries.count();
         }
         let begun = Begun {
             pool: self.plan.pool,
@@ -377,7 +395,12 @@ impl Forward {
             record: self.reply.record.take(),
             now: self.now,
         };
-        Running::begin(self.worker.clone(), self.current.clone(), self.membership.clone(), begun)
+        let running =
+            Running::begin(self.worker.clone(), self.current.clone(), self.membership.clone(), begun);
+        if self.tries.count() > 1 {
+            running.counters().retries.up();
+        }
+        running
     }
 
     fn ticket_due(&self, decision: &Decision, lease: &Lease) -> Option<Box<Ticket>> {
@@ -394,6 +417,10 @@ impl Forward {
         let (Some(link), Some(mut request)) = (&mut running.link, self.request.take()) else {
             return Sent::Failed(Error::Broken);
         };
+        if self.upgrade.is_none() {
+            self.tries.keep(&request, self.current.pool(self.plan.pool).retry);
+        }
+        link.heard.forget();
         if let Some(epoch) = epoch.filter(|_| self.pool().tells_epochs()) {
             request.headers_mut().insert(headers::X_SESSION_EPOCH, HeaderValue::from(epoch));
         }
@@ -402,40 +429,14 @@ impl Forward {
             Ok(Ok(response)) => Sent::Answered(response),
             Ok(Err(error)) => self.not_sent(running, error),
             Err(call) => {
-                running.counters().failures.up();
-                Sent::Failed(self.called_off(call))
+                let error = Error::of_call(call, self.membership.phase());
+                if error == Error::ResponseTimeout {
+                    running.failed();
+                } else {
+                    running.counters().failures.up();
+                }
+                Sent::Failed(error)
             }
-        }
-    }
-
-    fn not_sent(&self, running: &Running, mut error: TrySendError<Request<Outgoing>>) -> Sent {
-        if let Some(request) = error.take_message() {
-            return Sent::Unsent(Box::new(request));
-        }
-        match self.membership.fault() {
-            Some(Fault::TooLong) => return Sent::Failed(Error::BodyTooLong),
-            Some(Fault::Broken) => return Sent::Failed(Error::BodyBroken),
-            None => running.counters().failures.up(),
-        }
-        let error = error.into_error();
-        tracing::debug!(backend = %running.backend().name, %error, "no response");
-        Sent::Failed(if error.is_parse() { Error::Nonsense } else { Error::Broken })
-    }
-
-    /// What it means that the exchange was called before there was a response.
-    fn called_off(&self, call: Call) -> Error {
-        match (call, self.membership.phase()) {
-            (Call::Overdue, Phase::RequestBody) => Error::RequestTimeout,
-            (Call::Overdue, _) => Error::ResponseTimeout,
-            (Call::Moved | Call::Stopping | Call::Drop, _) => Error::Moving,
-        }
-    }
-
-    /// A connection that broke before it carried this request. One that was used before may just have idled too long;
-    /// a new one that breaks says something about the backend.
-    fn tried_in_vain(&mut self, decision: &Decision, link: Option<&Link>) {
-        if link.is_some_and(|link| !link.used) && !decision.tie.is_fixed() {
-            self.skip.push(decision.backend);
         }
     }
 }

@@ -30,6 +30,7 @@ pub(super) fn respond(
     }
     let now = running.worker.clock.now();
     running.seen = now;
+    running.worker.judge(running.pool(), running.backend(), response.status());
     if let Some(record) = &mut running.record {
         record.head = Some(now);
         record.status = Some(response.status());

@@ -10,6 +10,7 @@ use std::time::Duration;
 use ahash::AHashMap;
 use tokio::sync::Notify;
 
+use super::retry::Budget;
 use super::{Core, Order};
 use crate::backend::Counters;
 use crate::balance::Draw;
@@ -50,6 +51,8 @@ pub(crate) struct Current {
     names: Vec<(Rc<str>, Vec<Rc<str>>)>,
     /// By pool and backend, the idle connections last used: what a look-up in [`Worker::links`] would find.
     at_hand: Vec<Vec<AtHand>>,
+    /// By pool.
+    budgets: Vec<Budget>,
     seed: Cell<u64>,
 }
 
@@ -186,11 +189,17 @@ impl Current {
             (Rc::from(&*pool.name), pool.backends.iter().map(|backend| Rc::from(&*backend.name)).collect())
         };
         let names = snapshot.pools.iter().map(names).collect();
-        Self { snapshot, generation, views, names, at_hand, seed: Cell::new(seed) }
+        let budgets = snapshot.pools.iter().map(|pool| Budget::new(pool.retry.budget_percent)).collect();
+        Self { snapshot, generation, views, names, at_hand, budgets, seed: Cell::new(seed) }
     }
 
     pub(super) fn pool(&self, pool: usize) -> &Pool {
         &self.snapshot.pools[pool]
+    }
+
+    /// The retries that this worker may make for a pool.
+    pub(super) fn budget(&self, pool: usize) -> &Budget {
+        &self.budgets[pool]
     }
 
     /// The name of a pool.

@@ -11,6 +11,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::heard::{BackendIo, Heard};
 use super::{Link, Links, Outgoing, Wire};
 
 /// Why a connection could not be made.
@@ -57,13 +58,15 @@ pub async fn dial(address: SocketAddr, limit: Duration, home: Rc<Links>) -> Resu
     let stream = connect(address, limit).await?;
     let mut builder = http1::Builder::new();
     builder.writev(false).max_header_size(MAX_RESPONSE_HEAD).max_buf_size(MAX_BUFFER);
-    let (sender, connection) = builder.handshake::<_, Outgoing>(TokioIo::new(Wire::Plain(stream))).await?;
+    let heard = Heard::default();
+    let io = TokioIo::new(BackendIo::new(Wire::Plain(stream), heard.clone()));
+    let (sender, connection) = builder.handshake::<_, Outgoing>(io).await?;
     tokio::task::spawn_local(async move {
         if let Err(error) = connection.with_upgrades().await {
             tracing::debug!(%address, %error, "connection to a backend ended");
         }
     });
-    Ok(Link::new(sender, home))
+    Ok(Link::new(sender, heard, home))
 }
 
 /// How sockets find out that the other end has vanished without a word: after two minutes of silence.

@@ -4,6 +4,7 @@
 pub mod call;
 mod dial;
 pub mod exchange;
+pub mod heard;
 pub mod io;
 mod outgoing;
 pub mod probe;
@@ -21,8 +22,10 @@ use hyper::client::conn::http1::SendRequest;
 
 use crate::clock::Now;
 
+use heard::Heard;
+
 pub use dial::{DialError, connect, dial, keep_alive};
-pub use outgoing::{BodyError, Gate, Outgoing, Pace};
+pub use outgoing::{BodyError, Gate, MOST_KEPT, Outgoing, Pace, Replay};
 pub use received::{Interim, ReceiveError, Received};
 pub use stream::Stream;
 pub use wire::Wire;
@@ -34,6 +37,8 @@ pub struct Link {
     pub sender: SendRequest<Outgoing>,
     /// Whether it has carried a request before, and so may have been closed by the backend meanwhile.
     pub used: bool,
+    /// Whether anything came over it.
+    pub heard: Heard,
     home: Rc<Links>,
 }
 
@@ -44,6 +49,7 @@ pub struct Links(RefCell<Vec<Idle>>);
 #[derive(Debug)]
 struct Idle {
     sender: SendRequest<Outgoing>,
+    heard: Heard,
     expires: Now,
 }
 
@@ -55,15 +61,15 @@ pub const MAX_IDLE: usize = 1024;
 
 impl Link {
     /// A connection just made, which will idle among `home`.
-    fn new(sender: SendRequest<Outgoing>, home: Rc<Links>) -> Self {
-        Self { sender, used: false, home }
+    fn new(sender: SendRequest<Outgoing>, heard: Heard, home: Rc<Links>) -> Self {
+        Self { sender, used: false, heard, home }
     }
 
     /// Keeps the connection, whose exchange is over, for others, for so long after `now`.
     pub fn keep(self, now: Now, keep_alive: Duration) {
         let mut idle = self.home.0.borrow_mut();
         if !keep_alive.is_zero() && !self.sender.is_closed() && idle.len() < MAX_IDLE {
-            idle.push(Idle { sender: self.sender, expires: now.after(keep_alive) });
+            idle.push(Idle { sender: self.sender, heard: self.heard, expires: now.after(keep_alive) });
         }
     }
 
@@ -81,7 +87,8 @@ impl Links {
         let mut idle = self.0.borrow_mut();
         while idle.pop_if(|link| link.sender.is_closed()).is_some() {}
         let ready = idle.iter().rposition(|link| link.sender.is_ready())?;
-        Some(Link { sender: idle.remove(ready).sender, used: true, home: self.clone() })
+        let Idle { sender, heard, .. } = idle.remove(ready);
+        Some(Link { sender, used: true, heard, home: self.clone() })
     }
 
     /// Whether none is idle.
