@@ -50,6 +50,8 @@ pub struct Seen {
     pub expect: bool,
     /// `X-Request-Id`.
     pub request_id: bool,
+    /// `TE: trailers`: the sender takes trailers, as gRPC demands.
+    pub takes_trailers: bool,
     /// Any of `X-Forwarded-For`, `-Proto` and `-Host`.
     forwarded: bool,
     /// Any field that belongs to one hop.
@@ -86,6 +88,7 @@ impl Seen {
                     seen.hop = true;
                     seen.transfer_encoding |= name == "transfer-encoding";
                     seen.upgrade |= name == "upgrade";
+                    seen.takes_trailers |= name == "te" && lists_trailers(value);
                 }
                 _ => {}
             }
@@ -102,6 +105,10 @@ pub fn look_at_response(headers: &HeaderMap) -> Seen {
         seen.hop |= is_hop_by_hop(name);
     }
     seen
+}
+
+fn lists_trailers(te: &HeaderValue) -> bool {
+    te.as_bytes().split(|&b| b == b',').any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
 /// Whether a name begins and is as long as one that [`Seen`] knows: passes over what browsers send without comparing it.
@@ -285,6 +292,9 @@ mod tests {
         }
         assert!(seen("expect").expect && seen("x-request-id").request_id && seen("upgrade").upgrade);
         assert!(seen("transfer-encoding").transfer_encoding);
+        let te = |value| Seen::look(&HeaderMap::from_iter([(header::TE, HeaderValue::from_static(value))]));
+        assert!(te("trailers").takes_trailers && te("gzip;q=0.5, Trailers").takes_trailers);
+        assert!(!te("trailers;q=1").takes_trailers && !te("").takes_trailers);
         assert_eq!(seen("user-agent"), Seen::default());
     }
 

@@ -327,6 +327,8 @@ pub enum Probe {
     },
     /// `Check` of `grpc.health.v1.Health`, good if it answers `SERVING`.
     Grpc {
+        /// The `:authority`; `None`: the backend's address.
+        host: Option<String>,
         /// Which service is asked for; empty: the server as a whole (the default).
         service: String,
     },
@@ -386,6 +388,13 @@ pub struct Limits {
     pub keep_alive: Duration,
     /// Requests that may wait, per pool. Default 1,000.
     pub queue: usize,
+}
+
+impl Health {
+    /// Whether the body of an answer says something.
+    pub fn reads_body(&self) -> bool {
+        [&self.instance, &self.drain].iter().any(|field| matches!(field, Some(Field::Json(_))))
+    }
 }
 
 impl Address {

@@ -6,13 +6,13 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use super::Client;
 use super::lesson::Reader;
 use super::running::Running;
 use crate::transport::exchange::Phase;
 use crate::transport::io::Activity;
+use crate::transport::{Arriving, BrokenOff};
 
 /// The body of a response. Its client counts as busy until it is dropped.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ enum Kind {
 /// A body on its way from a backend.
 #[derive(Debug)]
 pub(super) struct Stream {
-    pub(super) incoming: Incoming,
+    pub(super) incoming: Arriving,
     /// None once the body has ended.
     pub(super) running: Option<Running>,
     /// Looks for a session key in it; none when there is nothing to be found, or no more.
@@ -112,7 +112,7 @@ impl Stream {
         }
     }
 
-    fn break_off(&mut self, error: &hyper::Error) {
+    fn break_off(&mut self, error: &BrokenOff) {
         if let Some(running) = &mut self.running {
             running.counters().failures.up();
             running.note(|| format!("the response body broke off: {error}"));
@@ -120,7 +120,7 @@ impl Stream {
     }
 
     /// Trailers are dropped: few clients look at them, and keeping them is optional (RFC 9110 §6.5.1).
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         let data = match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
             Some(Ok(frame)) => frame.into_data().ok(),
             Some(Err(error)) => {
@@ -139,12 +139,12 @@ impl Stream {
 
 impl HttpBody for Body {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BrokenOff;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         match &mut self.kind {
             Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Kind::Absent => Poll::Ready(None),

@@ -1,6 +1,6 @@
 //! What is known of a client connection.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,14 +11,20 @@ use http::HeaderValue;
 use ipnet::IpNet;
 
 use super::Worker;
+use super::worker::Destination;
 use crate::headers::{Peer, is_trusted};
 use crate::transport::exchange::Membership;
 use crate::transport::io::Pulse;
+use crate::transport::{Introduction, Links};
 
 /// A client connection, as its requests see it.
 #[derive(Debug)]
 pub(crate) struct Client {
     /// The other end of the socket.
+    peer: SocketAddr,
+    /// This end, once it is known.
+    local: Cell<Option<SocketAddr>>,
+    /// The address of the other end.
     pub(super) ip: IpAddr,
     /// [`Self::ip`] as a field value: made once, not for each request.
     ip_value: HeaderValue,
@@ -26,6 +32,8 @@ pub(crate) struct Client {
     pub(crate) pulse: Arc<Pulse>,
     /// The exchange whose response body is on its way to this client.
     pub(super) streaming: RefCell<Option<Rc<Membership>>>,
+    /// Connections to backends that began with this client's addresses, and end with its connection.
+    pub(super) links: RefCell<Vec<(Destination, Rc<Links>)>>,
     /// Kept as long as anything of the connection lives, a tunnel included.
     _place: Place,
 }
@@ -55,7 +63,30 @@ impl Client {
         let ip = peer.ip().to_canonical();
         let text = ip.to_string();
         let ip_value = HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("unknown"));
-        Self { ip, ip_value, pulse, streaming: RefCell::new(None), _place: place }
+        Self {
+            peer,
+            local: Cell::new(None),
+            ip,
+            ip_value,
+            pulse,
+            streaming: RefCell::new(None),
+            links: RefCell::default(),
+            _place: place,
+        }
+    }
+
+    /// Notes which address of this machine the client has connected to.
+    pub(crate) fn connected_to(&self, local: SocketAddr) {
+        self.local.set(Some(local));
+    }
+
+    /// How a connection made for this client is introduced to a backend. Where it is not known which address the client
+    /// connected to, it is introduced as nobody's.
+    pub(super) fn introduction(&self) -> Introduction {
+        match self.local.get() {
+            Some(destination) => Introduction::Client { source: self.peer, destination },
+            None => Introduction::Proxy,
+        }
     }
 
     /// Whether the response on its way has not moved for too long, or must not go on. Without either, the task of `cx`

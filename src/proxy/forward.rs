@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Request, Response};
-use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::{sleep, timeout};
 
@@ -20,7 +18,7 @@ use super::room::Room;
 use super::running::{Begun, Running};
 use super::upgrade::{self, ClientEnd};
 use super::worker::{AskPool, Current};
-use super::{Plan, Worker, respond, ticket};
+use super::{Client, Plan, Worker, respond, ticket};
 use crate::affinity::Ticket;
 use crate::backend::Health;
 use crate::backend::health::Observation;
@@ -28,7 +26,7 @@ use crate::clock::Now;
 use crate::headers;
 use crate::pool::{Affinity, Commit, Decision, Lease, Pool, Refusal, Tie, View};
 use crate::transport::exchange::{Fault, Membership, Phase};
-use crate::transport::{DialError, Link, Outgoing, dial};
+use crate::transport::{Arriving, DialError, Link, Outgoing, Unanswered};
 use crate::watch::Call;
 
 /// Backends a request without a binding is offered to before it fails.
@@ -45,6 +43,7 @@ pub(super) struct Forward {
     current: Rc<Current>,
     plan: Plan,
     membership: Rc<Membership>,
+    client: Rc<Client>,
     /// The time when something was last waited for.
     now: Now,
     /// Backends that refused it, or have no room for it.
@@ -82,7 +81,7 @@ enum Next {
 /// What came of sending a request.
 #[derive(Debug)]
 enum Sent {
-    Answered(Response<Incoming>),
+    Answered(Response<Arriving>),
     /// Nothing of it was sent, and it may be sent again.
     Unsent(Box<Request<Outgoing>>),
     Failed(Error),
@@ -96,6 +95,7 @@ impl Forward {
         }
         let membership = Rc::new(worker.exchanges.begin());
         let limits = &current.snapshot.limits;
+        let client = asked.client.clone();
         let Outbound { request, upgrade, reply } =
             outbound::prepare(asked, &membership, current.pool(plan.pool), limits, worker.clock);
         Box::new(Self {
@@ -104,6 +104,7 @@ impl Forward {
             current,
             plan,
             membership,
+            client,
             skip: Vec::new(),
             refused: 0,
             room: Room::default(),
@@ -307,11 +308,12 @@ impl Forward {
         let dialed = match view.address(decision.backend) {
             None => Err(DialError::Unresolved),
             Some(address) => {
-                let links = self.worker.links(&self.current, (self.plan.pool, decision.backend), address);
+                let backend = (self.plan.pool, decision.backend);
+                let links = self.worker.links(&self.current, backend, address, &self.client);
                 if let Some(link) = links.take() {
                     return Ok(link);
                 }
-                let dialed = Box::pin(dial(address, self.pool().timeouts.connect, links)).await;
+                let dialed = Box::pin(links.connect(&self.pool().timeouts)).await;
                 self.now = self.worker.clock.now();
                 dialed
             }
@@ -397,8 +399,8 @@ impl Forward {
         if let Some(epoch) = epoch.filter(|_| self.pool().tells_epochs()) {
             request.headers_mut().insert(headers::X_SESSION_EPOCH, HeaderValue::from(epoch));
         }
-        let sent = pin!(link.sender.try_send_request(request));
-        match self.membership.unless_called(sent).await {
+        let answered = self.membership.unless_called(pin!(link.send(request))).await;
+        match answered {
             Ok(Ok(response)) => Sent::Answered(response),
             Ok(Err(error)) => self.not_sent(running, error),
             Err(call) => {
@@ -408,18 +410,19 @@ impl Forward {
         }
     }
 
-    fn not_sent(&self, running: &Running, mut error: TrySendError<Request<Outgoing>>) -> Sent {
-        if let Some(request) = error.take_message() {
-            return Sent::Unsent(Box::new(request));
+    fn not_sent(&self, running: &Running, unanswered: Unanswered) -> Sent {
+        let is_nonsense = unanswered.is_nonsense();
+        let Unanswered { request, error } = unanswered;
+        if let Some(request) = request {
+            return Sent::Unsent(request);
         }
         match self.membership.fault() {
             Some(Fault::TooLong) => return Sent::Failed(Error::BodyTooLong),
             Some(Fault::Broken) => return Sent::Failed(Error::BodyBroken),
             None => running.counters().failures.up(),
         }
-        let error = error.into_error();
         tracing::debug!(backend = %running.backend().name, %error, "no response");
-        Sent::Failed(if error.is_parse() { Error::Nonsense } else { Error::Broken })
+        Sent::Failed(if is_nonsense { Error::Nonsense } else { Error::Broken })
     }
 
     /// What it means that the exchange was called before there was a response.

@@ -9,7 +9,7 @@ use hyper::upgrade::OnUpgrade;
 use super::request::{Asked, Reply};
 use super::upgrade::{self, ClientEnd};
 use crate::clock::Clock;
-use crate::config::Limits;
+use crate::config::{Limits, Protocol};
 use crate::headers;
 use crate::pool::Pool;
 use crate::transport::exchange::Membership;
@@ -34,14 +34,19 @@ pub(super) fn prepare(
 ) -> Outbound {
     let Asked { mut parts, body, client, trusted, mut seen, record, .. } = asked;
     let reply = Reply { accept: seen.accept.take(), record };
-    let asked_upgrade = seen.upgrade && body.is_end_stream() && upgrade::is_asked(&parts);
+    let is_http2 = pool.dialing.protocol() == Protocol::Http2;
+    let asked_upgrade = seen.upgrade && !is_http2 && body.is_end_stream() && upgrade::is_asked(&parts);
     let upgrade = parts.extensions.remove::<OnUpgrade>().filter(|_| asked_upgrade);
     let upgrade = upgrade.map(|upgrade| ClientEnd { upgrade, client: client.clone() });
     headers::strip(&mut parts.headers, &seen);
-    let (hostless, expects) = (seen.hosts == 0, seen.expect);
+    let (hostless, expects, takes_trailers) = (seen.hosts == 0, seen.expect, seen.takes_trailers);
     headers::forwarded(&mut parts.headers, seen, &client.peer(trusted));
     if upgrade.is_some() {
         upgrade::ask(&mut parts.headers);
+    }
+    // The one hop-by-hop field that HTTP/2 has (RFC 9113 §8.2.2).
+    if is_http2 && takes_trailers {
+        parts.headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
     parts.version = Version::HTTP_11;
     parts.extensions = Extensions::new();

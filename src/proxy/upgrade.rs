@@ -4,7 +4,6 @@ use std::rc::Rc;
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header};
-use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
 use super::Client;
@@ -12,6 +11,7 @@ use super::body::Body;
 use super::running::Running;
 use super::tunnel;
 use crate::headers;
+use crate::transport::Arriving;
 
 /// The one protocol that is tunnelled.
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
@@ -41,14 +41,14 @@ pub(super) fn ask(fields: &mut HeaderMap) {
 }
 
 /// Whether a response changes the protocol although nobody asked, or to another than was asked for.
-pub(super) fn is_wrong(response: &Response<Incoming>, asked: Option<&ClientEnd>) -> bool {
+pub(super) fn is_wrong(response: &Response<Arriving>, asked: Option<&ClientEnd>) -> bool {
     response.status() == StatusCode::SWITCHING_PROTOCOLS
         && (asked.is_none() || !names_websocket(response.headers()))
 }
 
 /// Opens the tunnel that the client asked for and this 101 grants.
 pub(super) fn open(
-    mut response: Response<Incoming>,
+    mut response: Response<Arriving>,
     mut running: Running,
     client: ClientEnd,
 ) -> Response<Body> {

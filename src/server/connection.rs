@@ -101,6 +101,9 @@ pub(super) async fn serve(station: Rc<Station>, place: Place, stream: TcpStream,
     let pulse = Arc::new(Pulse::default());
     let ticket = station.connections.enter(pulse.clone());
     let client = Rc::new(Client::new(peer, pulse.clone(), place));
+    if let Ok(local) = stream.local_addr() {
+        client.connected_to(local);
+    }
     let desk = Desk { worker: station.worker.clone(), client: client.clone() };
     let builder = builder(&station.worker.current().snapshot.limits);
     let mut connection =

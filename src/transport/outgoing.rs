@@ -156,6 +156,10 @@ pub struct Gate {
     patience: Pin<Box<Sleep>>,
 }
 
+/// Opens a gate, for connections of which hyper knows nothing; goes with the request that waits.
+#[derive(Debug, Clone)]
+pub(super) struct Opener(Arc<Opened>);
+
 #[derive(Debug, Default)]
 struct Opened {
     open: AtomicBool,
@@ -169,6 +173,7 @@ impl Gate {
     pub fn before<B>(request: &mut http::Request<B>) -> Self {
         let opened = Arc::new(Opened::default());
         let by_backend = opened.clone();
+        request.extensions_mut().insert(Opener(opened.clone()));
         hyper::ext::on_informational(request, move |response| {
             if response.status() == http::StatusCode::CONTINUE {
                 by_backend.open();
@@ -184,6 +189,13 @@ impl Gate {
         } else {
             self.patience.as_mut().poll(cx)
         }
+    }
+}
+
+impl Opener {
+    /// The backend has said `100 Continue`.
+    pub(super) fn open(&self) {
+        self.0.open();
     }
 }
 
