@@ -46,7 +46,7 @@ fn checks_go_by_tls_and_believe_nobody_else() {
     for health in ["path = \"/healthz\"", "rise = 1"] {
         for (authority, expected) in [(&ours, "up"), (&theirs, "down")] {
             let setup = Setup::at(&[("a", front.address)]).table("health", health);
-            let proxy = setup.table("tls", &format!("ca = {:?}", authority.file())).start();
+            let proxy = setup.table("tls", &authority.ca()).start();
             assert_eq!(first_health(&proxy), expected, "{health}");
         }
     }
@@ -60,7 +60,7 @@ fn a_reload_that_changes_whom_to_believe_is_heeded_by_checks() {
     let identity = ours.issue(&["127.0.0.1"]);
     let front = Terminator::start(&Terms { identity: &identity, clients: None, alpn: &[] }, backend.address);
     let believing = |authority: &Authority| {
-        let tls = format!("ca = {:?}", authority.file());
+        let tls = authority.ca();
         Setup::at(&[("a", front.address)]).checks(1, 1).table("tls", &tls)
     };
     let proxy = believing(&ours).start();
@@ -173,7 +173,7 @@ fn a_grpc_check_goes_by_tls() {
     // The check speaks HTTP/2 also where the pool does not.
     for pool in ["protocol = \"http2\"", ""] {
         let setup = Setup::at(&[("a", front.address)]).pool(pool).table("health", "grpc = true");
-        let proxy = setup.table("tls", &format!("ca = {:?}", authority.file())).start();
+        let proxy = setup.table("tls", &authority.ca()).start();
         assert_eq!(first_health(&proxy), "up");
     }
 }

@@ -44,10 +44,11 @@ pub(crate) fn greet(conn: &mut Conn) {
 pub(crate) fn next(conn: &mut Conn) -> Option<Frame> {
     loop {
         let head = conn.reader.take(9);
-        let &[a, b, c, kind, flags, d, e, f, g] = &head[..] else { return None };
-        let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+        let (length, rest) = head.split_first_chunk::<3>()?;
+        let length = length.iter().fold(0, |length, octet| length << 8 | usize::from(*octet));
+        let &[kind, flags, ref stream @ ..] = rest else { return None };
+        let stream = u32::from_be_bytes(stream.try_into().ok()?);
         let payload = conn.reader.take(length);
-        let stream = u32::from_be_bytes([d, e, f, g]);
         match kind {
             SETTINGS if flags & ACK == 0 => drop(conn.send(frame(SETTINGS, ACK, 0, &[]))),
             PING if flags & ACK == 0 => drop(conn.send(frame(PING, ACK, 0, &payload))),

@@ -202,7 +202,7 @@ fn http2_is_agreed_on_by_alpn() {
         let backend = Http2Backend::named("a");
         let front = Terminator::start(&Terms { identity: &identity, clients: None, alpn }, backend.address);
         let setup = Setup::at(&[("a", front.address)]).pool("protocol = \"http2\"");
-        let proxy = setup.table("tls", &format!("ca = {:?}", authority.file())).start();
+        let proxy = setup.table("tls", &authority.ca()).start();
         assert_eq!(proxy.get("/", &[]).status, status, "{alpn:?}");
         if status == 200 {
             assert_eq!(front.handshakes()[0].alpn.as_deref(), Some("h2"));

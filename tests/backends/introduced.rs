@@ -34,7 +34,7 @@ fn header(conn: &mut Conn, version: &str) -> String {
 }
 
 fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+    octets.iter().fold(String::new(), |text, octet| text + &format!("{octet:02x}"))
 }
 
 fn local(client: &Client) -> SocketAddr {
@@ -116,7 +116,7 @@ fn the_header_comes_before_tls() {
         own.note(format!("{} {}", &header[..10], hex(&conn.reader.take(2))));
     });
     let setup = Setup::of(&[&backend]).pool("proxy_protocol = \"v1\"");
-    let proxy = setup.table("tls", &format!("ca = {:?}", authority.file())).start();
+    let proxy = setup.table("tls", &authority.ca()).start();
     assert_eq!(proxy.get("/", &[]).status, 503);
     // A handshake record of TLS (RFC 8446 §5.1).
     assert!(events.all().iter().all(|event| event == "PROXY TCP4 1603"), "{:?}", events.all());

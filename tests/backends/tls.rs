@@ -31,19 +31,11 @@ impl Encrypted {
     }
 }
 
-fn ca(authority: &Authority) -> String {
-    format!("ca = {:?}\n", authority.file())
-}
-
-fn shows(identity: &Issued) -> String {
-    format!("cert = {:?}\nkey = {:?}\n", identity.cert, identity.key)
-}
-
 #[test]
 fn requests_arrive_encrypted_and_share_a_connection() {
     let authority = Authority::new("ca");
     let it = encrypted(&Terms { alpn: &["h2", "http/1.1"], ..plainly(&authority.issue(&["127.0.0.1"])) });
-    let proxy = it.setup(&ca(&authority)).start();
+    let proxy = it.setup(&authority.ca()).start();
     for _ in 0..3 {
         assert_eq!(proxy.get("/", &[]).text(), "a");
     }
@@ -64,7 +56,7 @@ fn large_bodies_pass_both_ways() {
         }
     });
     let front = Terminator::start(&plainly(&authority.issue(&["127.0.0.1"])), backend.address);
-    let proxy = Setup::at(&[("a", front.address)]).table("tls", &ca(&authority)).start();
+    let proxy = Setup::at(&[("a", front.address)]).table("tls", &authority.ca()).start();
     let body: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
     let mut client = proxy.connect();
     client.send(format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n", body.len()));
@@ -84,7 +76,7 @@ fn assert_refused(proxy: &Proxy, backend: &Backend) {
 fn a_certificate_by_somebody_else_is_not_believed() {
     let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
     let it = encrypted(&plainly(&theirs.issue(&["127.0.0.1"])));
-    let proxy = it.setup(&ca(&ours)).start();
+    let proxy = it.setup(&ours.ca()).start();
     assert_refused(&proxy, &it.backend);
     eventually("the backend hears why", || it.front.handshakes().iter().any(|it| it.failed.is_some()));
 }
@@ -93,11 +85,11 @@ fn a_certificate_by_somebody_else_is_not_believed() {
 fn a_certificate_for_somebody_else_is_not_believed() {
     let authority = Authority::new("ca");
     let it = encrypted(&plainly(&authority.issue(&["app.internal"])));
-    assert_refused(&it.setup(&ca(&authority)).start(), &it.backend);
-    let named = it.setup(&format!("{}server_name = \"app.internal\"", ca(&authority))).start();
-    assert_eq!(named.get("/", &[]).text(), "a");
-    let other = it.setup(&format!("{}server_name = \"other.internal\"", ca(&authority))).start();
-    assert_eq!(other.get("/", &[]).status, 503);
+    assert_refused(&it.setup(&authority.ca()).start(), &it.backend);
+    let right = it.setup(&format!("{}server_name = \"app.internal\"", authority.ca())).start();
+    assert_eq!(right.get("/", &[]).text(), "a");
+    let wrong = it.setup(&format!("{}server_name = \"other.internal\"", authority.ca())).start();
+    assert_eq!(wrong.get("/", &[]).status, 503);
     let names: Vec<_> = it.front.handshakes().into_iter().filter_map(|it| it.server_name).collect();
     assert!(names.contains(&"app.internal".to_owned()), "{names:?}");
 }
@@ -108,7 +100,7 @@ fn a_backend_with_a_name_must_have_that_name() {
     for (name, status) in [("localhost", 200), ("127.0.0.1", 503)] {
         let it = encrypted(&plainly(&authority.issue(&[name])));
         let address = it.front.address.to_string().replace("127.0.0.1", "localhost");
-        let toml = it.setup(&ca(&authority)).toml().replace(&it.front.address.to_string(), &address);
+        let toml = it.setup(&authority.ca()).toml().replace(&it.front.address.to_string(), &address);
         let proxy = Setup::start_toml(&toml);
         assert_eq!(proxy.get("/", &[]).status, status, "{name}");
     }
@@ -121,7 +113,7 @@ fn a_backend_without_tls_is_no_backend() {
         conn.head();
         conn.send("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
     });
-    let proxy = Setup::of(&[&backend]).table("tls", &ca(&authority)).start();
+    let proxy = Setup::of(&[&backend]).table("tls", &authority.ca()).start();
     assert_eq!(proxy.get("/", &[]).status, 503);
 }
 
@@ -129,7 +121,7 @@ fn a_backend_without_tls_is_no_backend() {
 fn a_handshake_has_as_long_as_a_connect() {
     let authority = Authority::new("ca");
     let silent = Backend::start("a", Conn::until_closed);
-    let setup = Setup::of(&[&silent]).table("tls", &ca(&authority));
+    let setup = Setup::of(&[&silent]).table("tls", &authority.ca());
     let proxy = setup.table("timeouts", "connect = \"200ms\"").start();
     assert_eq!(proxy.get("/", &[]).status, 503);
     eventually("nothing is left of it", || silent.open() == 0);
@@ -141,7 +133,7 @@ fn backends_see_the_certificate_they_ask_for() {
     let identity = servers.issue(&["127.0.0.1"]);
     let it = encrypted(&Terms { clients: Some(&clients), ..plainly(&identity) });
     let own = clients.issue(&["proxy.internal"]);
-    let proxy = it.setup(&format!("{}{}", ca(&servers), shows(&own))).start();
+    let proxy = it.setup(&format!("{}{}", servers.ca(), own.shown())).start();
     assert_eq!(proxy.get("/", &[]).text(), "a");
     assert_eq!(it.front.handshakes()[0].shown, 1);
 }
@@ -152,7 +144,7 @@ fn without_the_certificate_they_ask_for_backends_refuse() {
     let identity = servers.issue(&["127.0.0.1"]);
     let it = encrypted(&Terms { clients: Some(&clients), ..plainly(&identity) });
     let others = servers.issue(&["proxy.internal"]);
-    for tls in [ca(&servers), format!("{}{}", ca(&servers), shows(&others))] {
+    for tls in [servers.ca(), format!("{}{}", servers.ca(), others.shown())] {
         let response = it.setup(&tls).start().get("/", &[]);
         // With TLS 1.3 the backend may refuse only when the proxy thinks that all is well.
         assert!(matches!(response.status, 502 | 503), "{response:?}");
@@ -186,7 +178,7 @@ fn that_anybody_is_believed_is_said_loudly() {
 fn the_log_says_why_a_backend_is_not_believed() {
     let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
     let it = encrypted(&plainly(&theirs.issue(&["127.0.0.1"])));
-    let (process, address) = Process::proxy(&it.setup(&ca(&ours)).log("level = \"debug\""));
+    let (process, address) = Process::proxy(&it.setup(&ours.ca()).log("level = \"debug\""));
     assert_eq!(crate::support::Client::connect(address).get("/", &[]).status, 503);
     let is_told = |line: &String| line.contains("connect failed") && line.contains("UnknownIssuer");
     eventually("the reason", || process.lines().iter().any(is_told));
@@ -197,7 +189,7 @@ fn a_websocket_goes_through_tls() {
     let authority = Authority::new("ca");
     let backend = echo("a", &Events::default());
     let front = Terminator::start(&plainly(&authority.issue(&["127.0.0.1"])), backend.address);
-    let proxy = Setup::at(&[("a", front.address)]).table("tls", &ca(&authority)).start();
+    let proxy = Setup::at(&[("a", front.address)]).table("tls", &authority.ca()).start();
     let mut tunnel = Tunnel::open(proxy.connect(), "/chat");
     assert_eq!(tunnel.hear(), "a -");
     for text in ["first".to_owned(), "x".repeat(300_000)] {
@@ -213,7 +205,7 @@ fn a_websocket_goes_through_tls() {
 fn a_reload_that_changes_nothing_keeps_connections() {
     let authority = Authority::new("ca");
     let it = encrypted(&plainly(&authority.issue(&["127.0.0.1"])));
-    let setup = it.setup(&ca(&authority));
+    let setup = it.setup(&authority.ca());
     let proxy = setup.start();
     for _ in 0..3 {
         assert_eq!(proxy.get("/", &[]).status, 200);
@@ -226,11 +218,11 @@ fn a_reload_that_changes_nothing_keeps_connections() {
 fn a_reload_that_changes_whom_to_believe_uses_no_connection_from_before() {
     let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
     let it = encrypted(&plainly(&ours.issue(&["127.0.0.1"])));
-    let proxy = it.setup(&ca(&ours)).start();
+    let proxy = it.setup(&ours.ca()).start();
     assert_eq!(proxy.get("/", &[]).status, 200);
-    proxy.apply(&it.setup(&ca(&theirs)));
+    proxy.apply(&it.setup(&theirs.ca()));
     assert_eq!(proxy.get("/", &[]).status, 503, "the former connection would still do");
-    proxy.apply(&it.setup(&ca(&ours)));
+    proxy.apply(&it.setup(&ours.ca()));
     assert_eq!(proxy.get("/", &[]).status, 200);
     eventually("the former connection is closed", || it.backend.open() == 1);
 }
@@ -241,7 +233,7 @@ fn a_renewed_certificate_is_shown_after_a_reload() {
     let identity = authority.issue(&["127.0.0.1"]);
     let it = encrypted(&Terms { clients: Some(&authority), ..plainly(&identity) });
     let own = authority.issue(&["proxy.internal"]);
-    let setup = it.setup(&format!("{}{}", ca(&authority), shows(&own)));
+    let setup = it.setup(&format!("{}{}", authority.ca(), own.shown()));
     let proxy = setup.start();
     assert_eq!(proxy.get("/", &[]).status, 200);
     authority.issue_to(&["proxy.internal"], &own);

@@ -41,6 +41,11 @@ impl Authority {
         self.folder.join("ca.pem")
     }
 
+    /// The line of `[pool.tls]` that believes it.
+    pub fn ca(&self) -> String {
+        format!("ca = '{}'\n", self.file().display())
+    }
+
     /// A certificate for `names`, which may be addresses.
     pub fn issue(&self, names: &[&str]) -> Issued {
         let number = self.issued.fetch_add(1, Ordering::Relaxed);
@@ -75,6 +80,11 @@ impl Drop for Authority {
 }
 
 impl Issued {
+    /// The lines of a table that shows it.
+    pub fn shown(&self) -> String {
+        format!("cert = '{}'\nkey = '{}'\n", self.cert.display(), self.key.display())
+    }
+
     pub fn chain(&self) -> Vec<CertificateDer<'static>> {
         certificates(&self.cert)
     }
