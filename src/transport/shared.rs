@@ -264,7 +264,7 @@ async fn drive(mut connection: Connection<Wire, Bytes>, silence: Rc<Cell<u8>>, a
         ended = connection => if let Err(error) = ended {
             tracing::debug!(%address, %error, "connection to a backend ended");
         },
-        () = falls_silent(pings, silence) => {
+        () = falls_silent(pings, silence, (DOUBT, PONG)) => {
             tracing::debug!(%address, "connection to a backend closed: no answer to a PING");
         }
     }
@@ -272,14 +272,14 @@ async fn drive(mut connection: Connection<Wire, Bytes>, silence: Rc<Cell<u8>>, a
 
 /// Completes when the backend does not answer a PING. It is sent only where requests wait and nothing at all has come for
 /// a while: some servers close the connections of those who send more.
-async fn falls_silent(pings: Option<PingPong>, silence: Rc<Cell<u8>>) {
+async fn falls_silent(pings: Option<PingPong>, silence: Rc<Cell<u8>>, (doubt, pong): (Duration, Duration)) {
     let Some(mut pings) = pings else { return std::future::pending().await };
     loop {
-        sleep(DOUBT).await;
+        sleep(doubt).await;
         match silence.get() {
             0 => {}
             1 => silence.set(2),
-            _ => match timeout(PONG, pings.ping(Ping::opaque())).await {
+            _ => match timeout(pong, pings.ping(Ping::opaque())).await {
                 Ok(Ok(_)) => silence.set(0),
                 Ok(Err(_)) | Err(_) => return,
             },
@@ -290,6 +290,8 @@ async fn falls_silent(pings: Option<PingPong>, silence: Rc<Cell<u8>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use tokio::net::{TcpListener, TcpStream};
 
     fn sent(request: http::request::Builder) -> Request<()> {
         let (parts, ()) = request.body(()).expect("a request").into_parts();
@@ -317,6 +319,48 @@ mod tests {
     fn without_a_host_there_is_none() {
         let head = sent(Request::get("/a").header("host", ""));
         assert_eq!((head.uri().to_string().as_str(), head.version()), ("/a", Version::HTTP_11));
+    }
+
+    /// A connection, and the backend's end of it.
+    async fn connected() -> (Connection<Wire, Bytes>, SendRequest<Bytes>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let wire = Wire::Plain(TcpStream::connect(address).await.expect("a connection"));
+        let (sender, connection) = handshake(wire).await.expect("an open socket");
+        (connection, sender, listener.accept().await.expect("a connection").0)
+    }
+
+    const AT_ONCE: Duration = Duration::from_millis(1);
+
+    #[tokio::test]
+    async fn a_backend_that_answers_no_ping_is_left() {
+        let (mut connection, _sender, _mute) = connected().await;
+        let (pings, silence) = (connection.ping_pong(), Rc::new(Cell::new(1)));
+        tokio::select! {
+            ended = connection => panic!("{ended:?}"),
+            () = falls_silent(pings, silence, (AT_ONCE, AT_ONCE)) => {}
+        }
+    }
+
+    #[tokio::test]
+    async fn a_backend_that_answers_a_ping_is_not_in_doubt_any_more() {
+        let (mut connection, _sender, backend) = connected().await;
+        let (pings, silence) = (connection.ping_pong(), Rc::new(Cell::new(1)));
+        let backend = async {
+            let mut backend = h2::server::handshake(backend).await.expect("HTTP/2");
+            while backend.accept().await.is_some() {}
+        };
+        let is_heard = async {
+            while silence.get() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            ended = connection => panic!("{ended:?}"),
+            () = backend => panic!("the backend has left"),
+            () = falls_silent(pings, silence.clone(), (AT_ONCE, PONG)) => panic!("it was heard"),
+            () = is_heard => {}
+        }
     }
 
     #[test]

@@ -42,7 +42,7 @@ fn checks_go_by_tls_and_believe_nobody_else() {
     let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
     let backend = Backend::checked("a", || 204);
     let identity = ours.issue(&["127.0.0.1"]);
-    let front = Terminator::start(&Terms { identity: &identity, clients: None, alpn: &[] }, backend.address);
+    let front = Terminator::start(&Terms::of(&identity), backend.address);
     for health in ["path = \"/healthz\"", "rise = 1"] {
         for (authority, expected) in [(&ours, "up"), (&theirs, "down")] {
             let setup = Setup::at(&[("a", front.address)]).table("health", health);
@@ -58,7 +58,7 @@ fn a_reload_that_changes_whom_to_believe_is_heeded_by_checks() {
     let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
     let backend = Backend::checked("a", || 204);
     let identity = ours.issue(&["127.0.0.1"]);
-    let front = Terminator::start(&Terms { identity: &identity, clients: None, alpn: &[] }, backend.address);
+    let front = Terminator::start(&Terms::of(&identity), backend.address);
     let believing = |authority: &Authority| {
         let tls = authority.ca();
         Setup::at(&[("a", front.address)]).checks(1, 1).table("tls", &tls)
@@ -168,8 +168,7 @@ fn a_grpc_check_goes_by_tls() {
     let identity = authority.issue(&["127.0.0.1"]);
     let backend =
         Http2Backend::start("a", |exchange| Box::pin(serve(exchange, &[0, 0, 0, 0, 2, 0x08, 1], "0")));
-    let front =
-        Terminator::start(&Terms { identity: &identity, clients: None, alpn: &["h2"] }, backend.address);
+    let front = Terminator::start(&Terms { alpn: &["h2"], ..Terms::of(&identity) }, backend.address);
     // The check speaks HTTP/2 also where the pool does not.
     for pool in ["protocol = \"http2\"", ""] {
         let setup = Setup::at(&[("a", front.address)]).pool(pool).table("health", "grpc = true");

@@ -200,7 +200,7 @@ fn http2_is_agreed_on_by_alpn() {
     let cases = [(&["h2", "http/1.1"][..], 200), (&["h2"], 200), (&["http/1.1"], 503), (&[], 503)];
     for (alpn, status) in cases {
         let backend = Http2Backend::named("a");
-        let front = Terminator::start(&Terms { identity: &identity, clients: None, alpn }, backend.address);
+        let front = Terminator::start(&Terms { alpn, ..Terms::of(&identity) }, backend.address);
         let setup = Setup::at(&[("a", front.address)]).pool("protocol = \"http2\"");
         let proxy = setup.table("tls", &authority.ca()).start();
         assert_eq!(proxy.get("/", &[]).status, status, "{alpn:?}");
@@ -289,6 +289,20 @@ fn nonsense_in_an_answer_is_a_bad_gateway() {
     });
     let proxy = Setup::of(&[&backend]).pool("protocol = \"http2\"").start();
     assert_eq!(proxy.get("/", &[]).status, 502);
+}
+
+#[test]
+fn a_head_that_is_too_long_is_a_bad_gateway() {
+    for (octets, status) in [(60_000, 200), (70_000, 502)] {
+        let backend = Http2Backend::start("a", move |mut exchange| {
+            Box::pin(async move {
+                let head = Response::builder().header("x-long", "x".repeat(octets)).body(()).unwrap();
+                exchange.respond.send_response(head, true).unwrap();
+            })
+        });
+        let proxy = start(&backend);
+        assert_eq!(proxy.get("/", &[]).status, status, "{octets}");
+    }
 }
 
 #[test]

@@ -120,6 +120,25 @@ fn the_next_makes_the_connection_whose_maker_has_left() {
 }
 
 #[test]
+fn a_client_that_does_not_read_holds_up_no_other() {
+    let backend = Http2Backend::start("a", |mut exchange| {
+        Box::pin(async move {
+            if exchange.head.uri.path() == "/small" {
+                return exchange.answer(200, "small");
+            }
+            let mut stream = exchange.respond.send_response(http::Response::new(()), false).unwrap();
+            stream.send_data(vec![b'x'; 8_000_000].into(), true).unwrap();
+            std::future::poll_fn(|cx| stream.poll_reset(cx)).await.ok();
+        })
+    });
+    let proxy = setup(&[&backend]).start();
+    let mut slow = ask(&proxy, 20);
+    assert!(slow.iter_mut().all(|client| client.head().status == 200));
+    assert_eq!(proxy.get("/small", &[]).text(), "small");
+    assert_eq!(backend.connections(), 1);
+}
+
+#[test]
 fn an_idle_connection_is_closed_in_time() {
     let backend = Http2Backend::named("a");
     let proxy = setup(&[&backend]).table("timeouts", "keep_alive = \"100ms\"").start();

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use crate::support::authority::{Authority, Issued};
+use crate::support::authority::Authority;
 use crate::support::process::{File, Process, run};
-use crate::support::terminator::{Terminator, Terms};
+use crate::support::terminator::{Farewell, Terminator, Terms};
 use crate::support::websocket::{Tunnel, echo};
 use crate::support::{Backend, Conn, Events, Proxy, Setup, eventually};
 
@@ -12,10 +12,6 @@ use crate::support::{Backend, Conn, Events, Proxy, Setup, eventually};
 struct Encrypted {
     backend: Backend,
     front: Terminator,
-}
-
-fn plainly(identity: &Issued) -> Terms<'_> {
-    Terms { identity, clients: None, alpn: &[] }
 }
 
 fn encrypted(terms: &Terms<'_>) -> Encrypted {
@@ -34,7 +30,7 @@ impl Encrypted {
 #[test]
 fn requests_arrive_encrypted_and_share_a_connection() {
     let authority = Authority::new("ca");
-    let it = encrypted(&Terms { alpn: &["h2", "http/1.1"], ..plainly(&authority.issue(&["127.0.0.1"])) });
+    let it = encrypted(&Terms { alpn: &["h2", "http/1.1"], ..Terms::of(&authority.issue(&["127.0.0.1"])) });
     let proxy = it.setup(&authority.ca()).start();
     for _ in 0..3 {
         assert_eq!(proxy.get("/", &[]).text(), "a");
@@ -55,7 +51,7 @@ fn large_bodies_pass_both_ways() {
             conn.send(&request.body);
         }
     });
-    let front = Terminator::start(&plainly(&authority.issue(&["127.0.0.1"])), backend.address);
+    let front = Terminator::start(&Terms::of(&authority.issue(&["127.0.0.1"])), backend.address);
     let proxy = Setup::at(&[("a", front.address)]).table("tls", &authority.ca()).start();
     let body: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
     let mut client = proxy.connect();
@@ -75,7 +71,7 @@ fn assert_refused(proxy: &Proxy, backend: &Backend) {
 #[test]
 fn a_certificate_by_somebody_else_is_not_believed() {
     let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
-    let it = encrypted(&plainly(&theirs.issue(&["127.0.0.1"])));
+    let it = encrypted(&Terms::of(&theirs.issue(&["127.0.0.1"])));
     let proxy = it.setup(&ours.ca()).start();
     assert_refused(&proxy, &it.backend);
     eventually("the backend hears why", || it.front.handshakes().iter().any(|it| it.failed.is_some()));
@@ -84,7 +80,7 @@ fn a_certificate_by_somebody_else_is_not_believed() {
 #[test]
 fn a_certificate_for_somebody_else_is_not_believed() {
     let authority = Authority::new("ca");
-    let it = encrypted(&plainly(&authority.issue(&["app.internal"])));
+    let it = encrypted(&Terms::of(&authority.issue(&["app.internal"])));
     assert_refused(&it.setup(&authority.ca()).start(), &it.backend);
     let right = it.setup(&format!("{}server_name = \"app.internal\"", authority.ca())).start();
     assert_eq!(right.get("/", &[]).text(), "a");
@@ -98,7 +94,7 @@ fn a_certificate_for_somebody_else_is_not_believed() {
 fn a_backend_with_a_name_must_have_that_name() {
     let authority = Authority::new("ca");
     for (name, status) in [("localhost", 200), ("127.0.0.1", 503)] {
-        let it = encrypted(&plainly(&authority.issue(&[name])));
+        let it = encrypted(&Terms::of(&authority.issue(&[name])));
         let address = it.front.address.to_string().replace("127.0.0.1", "localhost");
         let toml = it.setup(&authority.ca()).toml().replace(&it.front.address.to_string(), &address);
         let proxy = Setup::start_toml(&toml);
@@ -131,7 +127,7 @@ fn a_handshake_has_as_long_as_a_connect() {
 fn backends_see_the_certificate_they_ask_for() {
     let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
     let identity = servers.issue(&["127.0.0.1"]);
-    let it = encrypted(&Terms { clients: Some(&clients), ..plainly(&identity) });
+    let it = encrypted(&Terms { clients: Some(&clients), ..Terms::of(&identity) });
     let own = clients.issue(&["proxy.internal"]);
     let proxy = it.setup(&format!("{}{}", servers.ca(), own.shown())).start();
     assert_eq!(proxy.get("/", &[]).text(), "a");
@@ -142,7 +138,7 @@ fn backends_see_the_certificate_they_ask_for() {
 fn without_the_certificate_they_ask_for_backends_refuse() {
     let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
     let identity = servers.issue(&["127.0.0.1"]);
-    let it = encrypted(&Terms { clients: Some(&clients), ..plainly(&identity) });
+    let it = encrypted(&Terms { clients: Some(&clients), ..Terms::of(&identity) });
     let others = servers.issue(&["proxy.internal"]);
     for tls in [servers.ca(), format!("{}{}", servers.ca(), others.shown())] {
         let response = it.setup(&tls).start().get("/", &[]);
@@ -155,7 +151,7 @@ fn without_the_certificate_they_ask_for_backends_refuse() {
 #[test]
 fn anybody_is_believed_where_the_file_says_so() {
     let theirs = Authority::new("theirs");
-    let it = encrypted(&plainly(&theirs.issue(&["nobody.invalid"])));
+    let it = encrypted(&Terms::of(&theirs.issue(&["nobody.invalid"])));
     let proxy = it.setup("verify = false").start();
     assert_eq!(proxy.get("/", &[]).text(), "a");
 }
@@ -163,7 +159,7 @@ fn anybody_is_believed_where_the_file_says_so() {
 #[test]
 fn that_anybody_is_believed_is_said_loudly() {
     let theirs = Authority::new("theirs");
-    let it = encrypted(&plainly(&theirs.issue(&["nobody.invalid"])));
+    let it = encrypted(&Terms::of(&theirs.issue(&["nobody.invalid"])));
     let file = File::with(&it.setup("verify = false").toml());
     let (process, _) = Process::of_file(&file);
     let warnings = || process.lines().iter().filter(|line| line.contains("tls.verify is off")).count();
@@ -177,7 +173,7 @@ fn that_anybody_is_believed_is_said_loudly() {
 #[test]
 fn the_log_says_why_a_backend_is_not_believed() {
     let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
-    let it = encrypted(&plainly(&theirs.issue(&["127.0.0.1"])));
+    let it = encrypted(&Terms::of(&theirs.issue(&["127.0.0.1"])));
     let (process, address) = Process::proxy(&it.setup(&ours.ca()).log("level = \"debug\""));
     assert_eq!(crate::support::Client::connect(address).get("/", &[]).status, 503);
     let is_told = |line: &String| line.contains("connect failed") && line.contains("UnknownIssuer");
@@ -188,7 +184,7 @@ fn the_log_says_why_a_backend_is_not_believed() {
 fn a_websocket_goes_through_tls() {
     let authority = Authority::new("ca");
     let backend = echo("a", &Events::default());
-    let front = Terminator::start(&plainly(&authority.issue(&["127.0.0.1"])), backend.address);
+    let front = Terminator::start(&Terms::of(&authority.issue(&["127.0.0.1"])), backend.address);
     let proxy = Setup::at(&[("a", front.address)]).table("tls", &authority.ca()).start();
     let mut tunnel = Tunnel::open(proxy.connect(), "/chat");
     assert_eq!(tunnel.hear(), "a -");
@@ -199,12 +195,29 @@ fn a_websocket_goes_through_tls() {
     eventually("both ends are closed", || backend.open() == 0 && proxy.status("a").in_flight == 0);
 }
 
+#[test]
+fn a_body_that_ends_with_its_connection_is_whole_only_with_a_farewell() {
+    let authority = Authority::new("ca");
+    let identity = authority.issue(&["127.0.0.1"]);
+    for (farewell, ending) in [(Farewell::Said, "\r\n0\r\n\r\n"), (Farewell::Missing, "\r\n")] {
+        let backend = Backend::start("a", |conn| {
+            conn.request();
+            conn.send("HTTP/1.1 200 OK\r\n\r\nbody");
+        });
+        let front = Terminator::start(&Terms { farewell, ..Terms::of(&identity) }, backend.address);
+        let proxy = Setup::at(&[("a", front.address)]).table("tls", &authority.ca()).start();
+        let mut client = proxy.connect();
+        assert_eq!(client.send(crate::support::get("/", &["Connection: close"])).head().status, 200);
+        assert_eq!(String::from_utf8(client.rest()).unwrap(), format!("4\r\nbody{ending}"), "{farewell:?}");
+    }
+}
+
 // === Reload ===
 
 #[test]
 fn a_reload_that_changes_nothing_keeps_connections() {
     let authority = Authority::new("ca");
-    let it = encrypted(&plainly(&authority.issue(&["127.0.0.1"])));
+    let it = encrypted(&Terms::of(&authority.issue(&["127.0.0.1"])));
     let setup = it.setup(&authority.ca());
     let proxy = setup.start();
     for _ in 0..3 {
@@ -217,7 +230,7 @@ fn a_reload_that_changes_nothing_keeps_connections() {
 #[test]
 fn a_reload_that_changes_whom_to_believe_uses_no_connection_from_before() {
     let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
-    let it = encrypted(&plainly(&ours.issue(&["127.0.0.1"])));
+    let it = encrypted(&Terms::of(&ours.issue(&["127.0.0.1"])));
     let proxy = it.setup(&ours.ca()).start();
     assert_eq!(proxy.get("/", &[]).status, 200);
     proxy.apply(&it.setup(&theirs.ca()));
@@ -231,7 +244,7 @@ fn a_reload_that_changes_whom_to_believe_uses_no_connection_from_before() {
 fn a_renewed_certificate_is_shown_after_a_reload() {
     let authority = Authority::new("ca");
     let identity = authority.issue(&["127.0.0.1"]);
-    let it = encrypted(&Terms { clients: Some(&authority), ..plainly(&identity) });
+    let it = encrypted(&Terms { clients: Some(&authority), ..Terms::of(&identity) });
     let own = authority.issue(&["proxy.internal"]);
     let setup = it.setup(&format!("{}{}", authority.ca(), own.shown()));
     let proxy = setup.start();

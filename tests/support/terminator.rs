@@ -40,11 +40,28 @@ pub struct Terms<'a> {
     /// Clients must have a certificate by this one.
     pub clients: Option<&'a Authority>,
     pub alpn: &'a [&'a str],
+    pub farewell: Farewell,
+}
+
+/// How it ends a connection whose backend has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Farewell {
+    /// With a `close_notify` (RFC 8446 §6.1), which nobody else can say.
+    Said,
+    /// As one who cuts the wire could.
+    Missing,
+}
+
+impl<'a> Terms<'a> {
+    /// No client certificates, no protocols.
+    pub fn of(identity: &'a Issued) -> Self {
+        Self { identity, clients: None, alpn: &[], farewell: Farewell::Said }
+    }
 }
 
 impl Terminator {
     pub fn start(terms: &Terms<'_>, to: SocketAddr) -> Self {
-        let acceptor = TlsAcceptor::from(Arc::new(config(terms)));
+        let (acceptor, farewell) = (TlsAcceptor::from(Arc::new(config(terms))), terms.farewell);
         let seen: Arc<Mutex<Vec<Handshake>>> = Arc::default();
         let (stop, stopped) = oneshot::channel();
         let (own, listener) = (seen.clone(), std::net::TcpListener::bind("127.0.0.1:0").unwrap());
@@ -55,7 +72,7 @@ impl Terminator {
             runtime.block_on(async {
                 let listener = TcpListener::from_std(listener).unwrap();
                 tokio::select! {
-                    () = accept(listener, acceptor, to, own) => {}
+                    () = accept(listener, (acceptor, farewell), to, own) => {}
                     _ = stopped => {}
                 }
             });
@@ -95,16 +112,21 @@ fn config(terms: &Terms<'_>) -> ServerConfig {
 
 async fn accept(
     listener: TcpListener,
-    acceptor: TlsAcceptor,
+    front: (TlsAcceptor, Farewell),
     to: SocketAddr,
     seen: Arc<Mutex<Vec<Handshake>>>,
 ) {
     while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(pass(acceptor.clone(), stream, to, seen.clone()));
+        tokio::spawn(pass(front.clone(), stream, to, seen.clone()));
     }
 }
 
-async fn pass(acceptor: TlsAcceptor, stream: TcpStream, to: SocketAddr, seen: Arc<Mutex<Vec<Handshake>>>) {
+async fn pass(
+    (acceptor, farewell): (TlsAcceptor, Farewell),
+    stream: TcpStream,
+    to: SocketAddr,
+    seen: Arc<Mutex<Vec<Handshake>>>,
+) {
     let mut stream = match acceptor.accept(stream).await {
         Ok(stream) => stream,
         Err(error) => {
@@ -120,7 +142,15 @@ async fn pass(acceptor: TlsAcceptor, stream: TcpStream, to: SocketAddr, seen: Ar
         alpn: session.alpn_protocol().map(|name| String::from_utf8(name.to_vec()).unwrap()),
         shown: session.peer_certificates().map_or(0, <[_]>::len),
     });
-    if let Ok(mut plain) = TcpStream::connect(to).await {
+    let Ok(mut plain) = TcpStream::connect(to).await else { return };
+    if farewell == Farewell::Said {
         let _ = tokio::io::copy_bidirectional(&mut stream, &mut plain).await;
+        return;
+    }
+    let (mut from_client, mut to_client) = tokio::io::split(stream);
+    let (mut from_backend, mut to_backend) = plain.split();
+    tokio::select! {
+        _ = tokio::io::copy(&mut from_client, &mut to_backend) => {}
+        _ = tokio::io::copy(&mut from_backend, &mut to_client) => {}
     }
 }
