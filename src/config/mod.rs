@@ -298,7 +298,7 @@ pub struct Outlier {
 /// `[pool.timeouts]`.
 #[derive(Debug, Clone)]
 pub struct Timeouts {
-    /// For a TCP connect. Default 2 s.
+    /// For a connection to a backend, all handshakes included. Default 2 s.
     pub connect: Duration,
     /// From the request sent to the response head. Default 60 s.
     pub response: Duration,

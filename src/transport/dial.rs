@@ -40,6 +40,9 @@ pub enum DialError {
     /// What it said first is not HTTP/2, or it said nothing and closed.
     #[error("it does not speak HTTP/2: {0}")]
     NotHttp2(#[from] h2::Error),
+    /// It speaks HTTP/2, and has no place for a request.
+    #[error("it takes no requests")]
+    TakesNothing,
     /// The same attempt, of which another request waited too.
     #[error(transparent)]
     Shared(Arc<DialError>),

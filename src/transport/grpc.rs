@@ -30,9 +30,10 @@ pub(super) fn question(service: &str) -> Bytes {
 
 /// What is wrong with an answer, if anything: good is a `grpc-status` of 0 and a message that says `SERVING`.
 pub(super) fn complaint(grpc_status: Option<&[u8]>, body: &[u8]) -> Option<String> {
-    match grpc_status {
-        Some(b"0") => {}
-        Some(status) => return Some(format!("grpc-status {}", String::from_utf8_lossy(status))),
+    let status = grpc_status.and_then(|status| std::str::from_utf8(status).ok()?.parse::<u32>().ok());
+    match status {
+        Some(0) => {}
+        Some(status) => return Some(format!("grpc-status {status}")),
         None => return Some("no grpc-status".to_owned()),
     }
     match serving_status(body) {

@@ -55,16 +55,15 @@ struct Idle {
 /// An HTTP/2 connection that is being made.
 #[derive(Debug, Default)]
 struct Attempt {
-    /// Requests that wait for it, with the one that makes it.
+    /// Requests that wait for it.
     waiting: Cell<usize>,
     /// Why it failed, if it has.
     failed: RefCell<Option<Arc<DialError>>>,
     over: Notify,
 }
 
-/// Ends an attempt for those who wait for it, however it ends.
-struct Attempting<'a>(&'a Links, Rc<Attempt>);
-
+/// HTTP/2 connections that a request waits for before it fails, if each has no place for it when it is there.
+const ATTEMPTS: usize = 3;
 /// Idle connections kept per worker and backend.
 pub const MAX_IDLE: usize = 1024;
 
@@ -162,11 +161,15 @@ impl Links {
     /// Takes a connection that can be used at once: of HTTP/1.1 the latest used, of HTTP/2 a place on the first that has
     /// one, so that those no longer needed fall idle.
     pub fn take(self: &Rc<Self>) -> Option<Link> {
-        let carrier = match self.way.dialing.protocol() {
-            Protocol::Http1 => Carrier::Http1(self.take_idle()?),
-            Protocol::Http2 => Carrier::Http2(self.shared.borrow().iter().find_map(Shared::enter)?),
+        let (carrier, used) = match self.way.dialing.protocol() {
+            Protocol::Http1 => (Carrier::Http1(self.take_idle()?), true),
+            Protocol::Http2 => {
+                let place = self.shared.borrow().iter().find_map(Shared::enter)?;
+                let used = place.is_used();
+                (Carrier::Http2(place), used)
+            }
         };
-        Some(Link { carrier, used: true, home: self.clone() })
+        Some(Link { carrier, used, home: self.clone() })
     }
 
     fn take_idle(&self) -> Option<SendRequest<Outgoing>> {
@@ -188,20 +191,14 @@ impl Links {
             let sender = made.map_err(|_| DialError::TimedOut(limit))??;
             return Ok(Link { carrier: Carrier::Http1(sender), used: false, home: self.clone() });
         }
-        while let Some(attempt) = self.attempt_with_room() {
-            self.wait_for(&attempt).await?;
+        for _ in 0..ATTEMPTS {
+            let attempt = self.attempt_with_room().unwrap_or_else(|| self.begin_attempt(timeouts));
+            attempt.wait().await?;
             if let Some(link) = self.take() {
                 return Ok(link);
             }
         }
-        let attempting = Attempting::begin(self);
-        let made = timeout(limit, self.dial_http2()).await.unwrap_or(Err(DialError::TimedOut(limit)));
-        let shared = made.map_err(|error| attempting.fail(error))?;
-        shared.set_keep_alive(timeouts.keep_alive);
-        self.room.set(shared.most());
-        let place = shared.enter().ok_or(h2::Error::from(h2::Reason::REFUSED_STREAM))?;
-        self.shared.borrow_mut().push(shared);
-        Ok(Link { carrier: Carrier::Http2(place), used: false, home: self.clone() })
+        Err(DialError::TakesNothing)
     }
 
     async fn dial_http1(&self) -> Result<SendRequest<Outgoing>, DialError> {
@@ -218,11 +215,25 @@ impl Links {
         attempts.iter().find(|attempt| attempt.waiting.get() < self.room.get()).cloned()
     }
 
-    async fn wait_for(&self, attempt: &Rc<Attempt>) -> Result<(), DialError> {
-        attempt.waiting.set(attempt.waiting.get() + 1);
-        attempt.over.notified().await;
-        let failed = attempt.failed.borrow().clone();
-        failed.map_or(Ok(()), |error| Err(DialError::Shared(error)))
+    /// Makes a connection in a task of its own: it is of use also if the request that needs it first has left by then.
+    fn begin_attempt(self: &Rc<Self>, timeouts: &Timeouts) -> Rc<Attempt> {
+        let attempt = Rc::new(Attempt::default());
+        self.attempts.borrow_mut().push(attempt.clone());
+        let (links, made) = (self.clone(), attempt.clone());
+        let (limit, keep_alive) = (timeouts.connect, timeouts.keep_alive);
+        tokio::task::spawn_local(async move {
+            match timeout(limit, links.dial_http2()).await.unwrap_or(Err(DialError::TimedOut(limit))) {
+                Ok(shared) => {
+                    shared.set_keep_alive(keep_alive);
+                    links.room.set(shared.most());
+                    links.shared.borrow_mut().push(shared);
+                }
+                Err(error) => *made.failed.borrow_mut() = Some(Arc::new(error)),
+            }
+            links.attempts.borrow_mut().retain(|attempt| !Rc::ptr_eq(attempt, &made));
+            made.over.notify_waiters();
+        });
+        attempt
     }
 
     /// Whether there is none.
@@ -237,24 +248,11 @@ impl Links {
     }
 }
 
-impl<'a> Attempting<'a> {
-    fn begin(links: &'a Links) -> Self {
-        let attempt = Rc::new(Attempt::default());
-        attempt.waiting.set(1);
-        links.attempts.borrow_mut().push(attempt.clone());
-        Self(links, attempt)
-    }
-
-    fn fail(&self, error: DialError) -> DialError {
-        let error = Arc::new(error);
-        *self.1.failed.borrow_mut() = Some(error.clone());
-        DialError::Shared(error)
-    }
-}
-
-impl Drop for Attempting<'_> {
-    fn drop(&mut self) {
-        self.0.attempts.borrow_mut().retain(|attempt| !Rc::ptr_eq(attempt, &self.1));
-        self.1.over.notify_waiters();
+impl Attempt {
+    async fn wait(&self) -> Result<(), DialError> {
+        self.waiting.set(self.waiting.get() + 1);
+        self.over.notified().await;
+        let failed = self.failed.borrow().clone();
+        failed.map_or(Ok(()), |error| Err(DialError::Shared(error)))
     }
 }

@@ -46,6 +46,8 @@ const PONG: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Shared {
     sender: SendRequest<Bytes>,
+    /// Whether it has carried a request that was answered.
+    used: Cell<bool>,
     /// Requests on it now.
     streams: Cell<usize>,
     /// At the first sweep that found it without any.
@@ -76,6 +78,8 @@ pub(super) async fn handshake(
         .max_header_list_size(MAX_RESPONSE_HEAD as u32)
         .max_send_buffer_size(SEND_BUFFER)
         .enable_push(false)
+        // Counted over the whole life of a connection: what still comes for requests that were given up would end it.
+        .max_local_error_reset_streams(None)
         // None before the backend has said how many it takes: none is refused then.
         .initial_max_send_streams(0)
         .handshake(wire)
@@ -99,6 +103,7 @@ impl Shared {
         tokio::task::spawn_local(drive(connection, silence.clone(), address));
         Ok(Rc::new(Self {
             sender,
+            used: Cell::new(false),
             streams: Cell::new(0),
             idle_since: Cell::new(None),
             keep_alive: Cell::new(Duration::ZERO),
@@ -172,6 +177,7 @@ impl Place {
         match answered(answer, parts.extensions.get::<Opener>()).await {
             Ok(response) => {
                 self.shared.silence.set(0);
+                self.shared.used.set(true);
                 Ok(response.map(Arriving::from))
             }
             Err(error) => {
@@ -184,6 +190,11 @@ impl Place {
                 })
             }
         }
+    }
+
+    /// Whether a request has been answered on the connection.
+    pub(super) fn is_used(&self) -> bool {
+        self.shared.used.get()
     }
 
     /// Sets how long the connection may idle after this request.

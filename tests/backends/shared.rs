@@ -102,11 +102,9 @@ fn a_connection_that_fails_fails_for_all_who_wait_for_it() {
 }
 
 #[test]
-fn the_next_makes_the_connection_whose_maker_has_left() {
+fn a_connection_is_of_use_though_the_request_it_was_made_for_has_left() {
     let (backend, proxy) = raw(|conn| {
-        if conn.number == 0 {
-            return conn.until_closed();
-        }
+        conn.next.wait();
         frames::greet(conn);
         while let Some(stream) = frames::request(conn) {
             frames::answer(conn, stream, "a");
@@ -114,9 +112,24 @@ fn the_next_makes_the_connection_whose_maker_has_left() {
     });
     let maker = ask(&proxy, 1);
     eventually("it connects", || backend.connections() == 1);
-    let mut waiting = ask(&proxy, 1);
     drop(maker);
-    assert_eq!(waiting[0].response().text(), "a");
+    let mut other = ask(&proxy, 1);
+    // The one worker has seen both when it answers one that came later.
+    assert_eq!(proxy.ask("GET / HTTP/1.1\r\n\r\n").status, 400);
+    backend.next.open();
+    assert_eq!(other[0].response().text(), "a");
+    assert_eq!(backend.connections(), 1);
+}
+
+#[test]
+fn a_connection_that_ends_as_soon_as_it_is_made_is_no_place() {
+    let (backend, proxy) = raw(|conn| {
+        frames::greet(conn);
+        frames::go_away(conn, 0);
+        conn.until_closed();
+    });
+    assert_eq!(proxy.get("/", &[]).status, 503);
+    assert!(backend.connections() <= 6, "{} connections", backend.connections());
 }
 
 #[test]
@@ -238,17 +251,91 @@ fn a_request_behind_the_last_of_a_goaway_is_sent_again() {
     let (backend, proxy) = raw(|conn| {
         frames::greet(conn);
         let stream = frames::request(conn).unwrap();
-        if conn.number == 0 {
-            frames::go_away(conn, 0);
-        } else {
-            frames::answer(conn, stream, "again");
+        frames::answer(conn, stream, &conn.number.to_string());
+        if frames::request(conn).is_some() {
+            frames::go_away(conn, stream);
         }
         conn.until_closed();
     });
-    // The first connection is used already, so that its end says nothing of the backend.
-    assert_eq!(proxy.get("/", &[]).status, 503, "a new connection that takes nothing");
-    assert_eq!(proxy.get("/", &[]).text(), "again");
+    assert_eq!(proxy.get("/", &[]).text(), "0");
+    assert_eq!(proxy.get("/", &[]).text(), "1");
     assert_eq!(backend.connections(), 2);
+}
+
+#[test]
+fn a_backend_that_takes_nothing_from_the_start_is_left_alone() {
+    let (_backend, proxy) = raw(|conn| {
+        frames::greet(conn);
+        frames::request(conn);
+        frames::go_away(conn, 0);
+        conn.until_closed();
+    });
+    assert_eq!(proxy.get("/", &[]).status, 503);
+}
+
+/// By default h2 counts what comes for streams that it has forgotten, and closes the connection at the 1,025th: clients
+/// who give up would end the requests of all others.
+#[test]
+fn what_still_comes_of_given_up_requests_harms_no_other() {
+    const GIVEN_UP: usize = 1200;
+    let (backend, proxy) = raw(|conn| {
+        frames::greet(conn);
+        let mut begun = Vec::new();
+        while let Some(stream) = frames::request(conn) {
+            if begun.len() < GIVEN_UP {
+                frames::begin(conn, stream);
+                begun.push(stream);
+            } else {
+                begun.iter().for_each(|stream| frames::data(conn, *stream, "late"));
+                frames::answer(conn, stream, "alive");
+            }
+        }
+    });
+    for _ in 0..GIVEN_UP {
+        let mut client = proxy.connect();
+        assert_eq!(client.send(get("/", &[])).head().status, 200);
+    }
+    eventually("all are given up", || proxy.status("a").in_flight == 0);
+    for _ in 0..2 {
+        assert_eq!(proxy.get("/", &[]).text(), "alive");
+    }
+    assert_eq!(backend.connections(), 1);
+}
+
+#[test]
+fn answers_find_their_requests_whatever_others_do() {
+    let backend = Http2Backend::start("a", |mut exchange| {
+        Box::pin(async move {
+            let Ok(body) = exchange.whole().await else { return };
+            let target = exchange.head.uri.path().to_owned();
+            exchange.answer(200, &format!("{target} {}", body.len()));
+        })
+    });
+    let proxy = setup(&[&backend]).server("workers = 2").start();
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let proxy = &proxy;
+            scope.spawn(move || {
+                for turn in 0..30 {
+                    let length = number * 4001 + turn;
+                    let head = format!(
+                        "POST /{number}/{turn} HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n"
+                    );
+                    let mut client = proxy.connect();
+                    client.send(&head);
+                    if turn % 3 == 0 {
+                        // Gives up with half of it sent.
+                        client.send(vec![b'x'; length / 2]);
+                        continue;
+                    }
+                    let response = client.send(vec![b'x'; length]).response();
+                    assert_eq!(response.text(), format!("/{number}/{turn} {length}"));
+                }
+            });
+        }
+    });
+    eventually("nothing is left", || proxy.status("a").in_flight == 0);
+    assert!(backend.connections() <= 2, "{} connections, one for each worker", backend.connections());
 }
 
 #[test]
