@@ -1,10 +1,12 @@
 //! HTTP/2 connections to backends that many requests share: when one is made, and when it is used no more.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::frames::{self, REFUSED_STREAM};
 use crate::http2::setup;
-use crate::support::http2::Http2Backend;
+use crate::support::http2::{Exchange, Http2Backend};
 use crate::support::{Backend, Client, Conn, Proxy, Setup, eventually, get};
 
 /// Answers with its name, each as soon as the test gives a permit.
@@ -134,21 +136,41 @@ fn a_connection_that_ends_as_soon_as_it_is_made_is_no_place() {
 
 #[test]
 fn a_client_that_does_not_read_holds_up_no_other() {
-    let backend = Http2Backend::start("a", |mut exchange| {
+    let sent = Arc::new(AtomicUsize::new(0));
+    let own = sent.clone();
+    let backend = Http2Backend::start("a", move |exchange| {
+        let sent = own.clone();
         Box::pin(async move {
-            if exchange.head.uri.path() == "/small" {
-                return exchange.answer(200, "small");
+            match exchange.head.uri.path() {
+                "/small" => exchange.answer(200, "small"),
+                _ => without_end(exchange, &sent).await,
             }
-            let mut stream = exchange.respond.send_response(http::Response::new(()), false).unwrap();
-            stream.send_data(vec![b'x'; 8_000_000].into(), true).unwrap();
-            std::future::poll_fn(|cx| stream.poll_reset(cx)).await.ok();
         })
     });
     let proxy = setup(&[&backend]).start();
-    let mut slow = ask(&proxy, 20);
+    let mut slow = ask(&proxy, 3);
     assert!(slow.iter_mut().all(|client| client.head().status == 200));
+    // What sockets hold on the way is full when no more is taken.
+    eventually("nothing moves any more", || {
+        let before = sent.load(Ordering::SeqCst);
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        before > 0 && sent.load(Ordering::SeqCst) == before
+    });
     assert_eq!(proxy.get("/small", &[]).text(), "small");
     assert_eq!(backend.connections(), 1);
+}
+
+/// Sends whenever it may, and counts.
+async fn without_end(mut exchange: Exchange, sent: &AtomicUsize) {
+    let mut stream = exchange.respond.send_response(http::Response::new(()), false).unwrap();
+    loop {
+        stream.reserve_capacity(16 * 1024);
+        let Some(Ok(room)) = std::future::poll_fn(|cx| stream.poll_capacity(cx)).await else { return };
+        if stream.send_data(vec![b'x'; room].into(), false).is_err() {
+            return;
+        }
+        sent.fetch_add(room, Ordering::SeqCst);
+    }
 }
 
 #[test]
