@@ -308,7 +308,9 @@ fn what_still_comes_of_given_up_requests_harms_no_other() {
                 frames::begin(conn, stream);
                 begun.push(stream);
             } else {
-                begun.iter().for_each(|stream| frames::data(conn, *stream, "late"));
+                for stream in &begun {
+                    frames::data(conn, *stream, "late");
+                }
                 frames::answer(conn, stream, "alive");
             }
         }
