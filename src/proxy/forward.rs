@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Request, Response};
-use hyper::body::Incoming;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::{sleep, timeout};
 
@@ -22,7 +21,7 @@ use super::room::Room;
 use super::running::{Begun, Running};
 use super::upgrade::{self, ClientEnd};
 use super::worker::{AskPool, Current};
-use super::{Plan, Worker, respond, ticket};
+use super::{Client, Plan, Worker, respond, ticket};
 use crate::affinity::Ticket;
 use crate::backend::Health;
 use crate::backend::health::Observation;
@@ -30,7 +29,7 @@ use crate::clock::Now;
 use crate::headers;
 use crate::pool::{Affinity, Commit, Decision, Lease, Pool, Refusal, Tie, View};
 use crate::transport::exchange::{Membership, Phase};
-use crate::transport::{DialError, Link, Outgoing, dial};
+use crate::transport::{Arriving, DialError, Link, Outgoing};
 
 /// Decisions made for one request, all reasons to decide again together. Far beyond what a healthy fleet needs.
 const ROUNDS: usize = 16;
@@ -44,6 +43,7 @@ pub(super) struct Forward {
     current: Rc<Current>,
     plan: Plan,
     membership: Rc<Membership>,
+    client: Rc<Client>,
     /// The time when something was last waited for.
     now: Now,
     /// Backends that refused it, or have no room for it.
@@ -80,7 +80,7 @@ enum Next {
 /// What came of sending a request.
 #[derive(Debug)]
 enum Sent {
-    Answered(Response<Incoming>),
+    Answered(Response<Arriving>),
     /// Nothing of it was sent, and it may be sent again.
     Unsent(Box<Request<Outgoing>>),
     /// Its connection broke without an octet of a response.
@@ -97,6 +97,7 @@ impl Forward {
         current.budget(plan.pool).earn();
         let membership = Rc::new(worker.exchanges.begin());
         let limits = &current.snapshot.limits;
+        let client = asked.client.clone();
         let Outbound { request, upgrade, reply } =
             outbound::prepare(asked, &membership, current.pool(plan.pool), limits, worker.clock);
         Box::new(Self {
@@ -105,6 +106,7 @@ impl Forward {
             current,
             plan,
             membership,
+            client,
             skip: Vec::new(),
             tries: Tries::default(),
             room: Room::default(),
@@ -318,13 +320,14 @@ impl Forward {
         let dialed = match view.address(decision.backend) {
             None => Err(DialError::Unresolved),
             Some(address) => {
-                let links = self.worker.links(&self.current, (self.plan.pool, decision.backend), address);
+                let backend = (self.plan.pool, decision.backend);
+                let links = self.worker.links(&self.current, backend, address, &self.client);
                 if self.tries.may_reuse()
                     && let Some(link) = links.take()
                 {
                     return Ok(link);
                 }
-                let dialed = Box::pin(dial(address, self.pool().timeouts.connect, links)).await;
+                let dialed = Box::pin(links.connect(&self.pool().timeouts)).await;
                 self.now = self.worker.clock.now();
                 dialed
             }
@@ -420,12 +423,11 @@ impl Forward {
         if self.upgrade.is_none() {
             self.tries.keep(&request, self.current.pool(self.plan.pool).retry);
         }
-        link.heard.forget();
         if let Some(epoch) = epoch.filter(|_| self.pool().tells_epochs()) {
             request.headers_mut().insert(headers::X_SESSION_EPOCH, HeaderValue::from(epoch));
         }
-        let sent = pin!(link.sender.try_send_request(request));
-        match self.membership.unless_called(sent).await {
+        let answered = self.membership.unless_called(pin!(link.send(request))).await;
+        match answered {
             Ok(Ok(response)) => Sent::Answered(response),
             Ok(Err(error)) => self.not_sent(running, error),
             Err(call) => {

@@ -6,13 +6,11 @@
 //! the connection without an octet of an answer.
 
 use std::cell::Cell;
-use std::error::Error as _;
-use std::io;
 
 use http::{Request, Version};
 
 use crate::config;
-use crate::transport::{Link, Outgoing, Replay};
+use crate::transport::{Link, Outgoing, Replay, Unanswered};
 
 /// Retries that may be saved up.
 pub(super) const RESERVE: u32 = 100;
@@ -115,12 +113,9 @@ fn head_of(request: &Request<Outgoing>) -> Request<()> {
     head
 }
 
-/// Whether a failed exchange failed by its connection, without an octet of an answer. A connection on which nobody has
-/// moved for minutes is a time-out.
-pub(super) fn is_broken(error: &hyper::Error, link: Option<&Link>) -> bool {
-    let is_io = |error: &io::Error| error.kind() != io::ErrorKind::TimedOut;
-    let by_io = error.source().and_then(|source| source.downcast_ref::<io::Error>()).is_some_and(is_io);
-    (error.is_incomplete_message() || by_io) && link.is_none_or(|link| !link.heard.anything())
+/// Whether a failed exchange failed by its connection, without an octet of an answer.
+pub(super) fn is_broken(unanswered: &Unanswered, link: Option<&Link>) -> bool {
+    unanswered.is_broken() && link.is_none_or(|link| !link.has_heard())
 }
 
 #[cfg(test)]

@@ -2,21 +2,17 @@
 //! as far as it may have to be sent again.
 
 use std::cell::RefCell;
-use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::{Sleep, sleep};
 
 use super::exchange::{Fault, Membership, Phase};
-use super::{Interim, ReceiveError, Received};
+use super::{Gate, ReceiveError, Received};
 use crate::clock::Clock;
 use crate::headers;
 
@@ -283,68 +279,5 @@ impl Pace {
             other => other,
         };
         self.exchange.wait_for(phase, self.clock.now().after(self.backend));
-    }
-}
-
-/// Holds a request body back until the backend says `100 Continue`, or has not said anything for a second
-/// (RFC 9110 §10.1.1 lets a client go on then).
-#[derive(Debug)]
-pub struct Gate {
-    opened: Arc<Opened>,
-    patience: Pin<Box<Sleep>>,
-}
-
-#[derive(Debug, Default)]
-struct Opened {
-    open: AtomicBool,
-    waker: Mutex<Option<Waker>>,
-}
-
-const PATIENCE: Duration = Duration::from_secs(1);
-
-impl Gate {
-    /// A closed gate.
-    pub fn closed() -> Self {
-        Self { opened: Arc::default(), patience: Box::pin(sleep(PATIENCE)) }
-    }
-
-    /// The gate, and other interim responses, hear of what the backend says before its response to `request`.
-    pub fn listen<B>(gate: Option<&Self>, interim: Option<Interim>, request: &mut http::Request<B>) {
-        let opened = gate.map(|gate| gate.opened.clone());
-        if opened.is_none() && interim.is_none() {
-            return;
-        }
-        hyper::ext::on_informational(request, move |response| match (response.status(), &opened, &interim) {
-            (StatusCode::CONTINUE, Some(opened), _) => opened.open(),
-            (StatusCode::CONTINUE | StatusCode::SWITCHING_PROTOCOLS, ..) | (_, _, None) => {}
-            // One that does not fit is lost: it is only a hint.
-            (_, _, Some(interim)) => {
-                drop(interim.try_send(Box::new(headers::interim(response.status(), response.headers()))));
-            }
-        });
-    }
-
-    /// Another backend is asked, and has its own time to answer. It opens the gate by what [`Self::listen`] has put into
-    /// the request.
-    fn wait_anew(&mut self) {
-        self.patience = Box::pin(sleep(PATIENCE));
-    }
-
-    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        *self.opened.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
-        if self.opened.open.load(Ordering::Acquire) {
-            Poll::Ready(())
-        } else {
-            self.patience.as_mut().poll(cx)
-        }
-    }
-}
-
-impl Opened {
-    fn open(&self) {
-        self.open.store(true, Ordering::Release);
-        if let Some(waker) = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            waker.wake();
-        }
     }
 }

@@ -1,14 +1,11 @@
 //! A try that failed: what that means, and whether there may be another.
 
-use http::Request;
-use hyper::client::conn::TrySendError;
-
 use super::{Forward, Sent};
 use crate::pool::{Decision, Tie};
 use crate::proxy::error::Error;
 use crate::proxy::retry;
 use crate::proxy::running::Running;
-use crate::transport::Outgoing;
+use crate::transport::Unanswered;
 use crate::transport::exchange::Fault;
 
 impl Forward {
@@ -36,29 +33,28 @@ impl Forward {
         self.tries.fail_and_go_on(retry, budget.budget(self.plan.pool))
     }
 
-    /// What it means that hyper could not send a request, or got no response to it.
-    pub(super) fn not_sent(&self, running: &Running, mut error: TrySendError<Request<Outgoing>>) -> Sent {
-        if let Some(request) = error.take_message() {
+    /// What it means that a request could not be sent, or got no response.
+    pub(super) fn not_sent(&self, running: &Running, mut unanswered: Unanswered) -> Sent {
+        if let Some(request) = unanswered.request.take() {
             if !running.is_reused() {
                 running.failed();
             }
-            return Sent::Unsent(Box::new(request));
+            return Sent::Unsent(request);
         }
         match self.membership.fault() {
             Some(Fault::TooLong) => return Sent::Failed(Error::BodyTooLong),
             Some(Fault::Broken) => return Sent::Failed(Error::BodyBroken),
             None => {}
         }
-        let error = error.into_error();
-        tracing::debug!(backend = %running.backend().name, %error, "no response");
-        let is_broken = retry::is_broken(&error, running.link.as_ref());
+        tracing::debug!(backend = %running.backend().name, error = %unanswered.error, "no response");
+        let is_broken = retry::is_broken(&unanswered, running.link.as_ref());
         if is_broken && running.is_reused() {
             // It may just have idled too long: that says nothing of the backend.
             running.counters().failures.up();
         } else {
             running.failed();
         }
-        if error.is_parse() {
+        if unanswered.is_nonsense() {
             return Sent::Failed(Error::Nonsense);
         }
         if is_broken && self.upgrade.is_none() { Sent::Broken } else { Sent::Failed(Error::Broken) }
