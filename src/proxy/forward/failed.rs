@@ -61,6 +61,6 @@ impl Forward {
         if error.is_parse() {
             return Sent::Failed(Error::Nonsense);
         }
-        if is_broken && self.upgrade.is_none() { Sent::Broken } else { Sent::Failed(Error::Broken) }
+        if is_broken { Sent::Broken } else { Sent::Failed(Error::Broken) }
     }
 }
