@@ -155,6 +155,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_is_the_whole_request_where_it_may_be_sent_again() {
+        let kept = |method: &str, attempts| {
+            let mut request = Request::new(Outgoing::empty());
+            *request.method_mut() = method.parse().ok()?;
+            *request.uri_mut() = "/x?y".parse().ok()?;
+            request.headers_mut().insert("x-mine", http::HeaderValue::from_static("1"));
+            request.extensions_mut().insert("who listens to interim responses");
+            let mut tries = Tries::default();
+            tries.keep(&request, config::Retry { attempts, budget_percent: 20 });
+            tries.again()
+        };
+        let again = kept("GET", 2).expect("it is kept");
+        assert_eq!(
+            (again.uri().to_string().as_str(), again.headers()["x-mine"].as_bytes()),
+            ("/x?y", &b"1"[..])
+        );
+        assert!(again.extensions().get::<&str>().is_some());
+        assert!(kept("POST", 2).is_none() && kept("GET", 1).is_none());
+    }
+
+    #[test]
     fn tries_end_with_the_attempts_or_the_budget() {
         let go_on = |attempts, budget: &Budget| {
             let mut tries = Tries::default();

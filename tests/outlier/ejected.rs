@@ -105,6 +105,26 @@ fn it_returns_when_its_time_is_over() {
 }
 
 #[test]
+fn after_its_return_it_may_fail_as_often_as_before() {
+    let [a, b] = pair();
+    let outlier = "consecutive_failures = 2\neject = \"300ms\"";
+    let proxy = Setup::of(&[&a.backend, &b.backend]).table("outlier", outlier).start();
+    a.turn(503);
+    eventually("it is ejected", || {
+        proxy.get("/", &[]);
+        proxy.status("a").outlier
+    });
+    eventually("it returns", || !proxy.status("a").outlier);
+    while proxy.get("/", &[]).status != 503 {}
+    a.turn(200);
+    let before = a.count();
+    assert!(
+        (0..4).all(|_| proxy.get("/", &[]).status == 200) && a.count() == before + 2,
+        "once is not twice"
+    );
+}
+
+#[test]
 fn both_are_in_the_log() {
     let a = Backend::answering("a", "HTTP/1.1 503 So\r\ncontent-length: 0\r\n\r\n");
     let b = Backend::named("b");

@@ -57,6 +57,6 @@ impl Forward {
         if unanswered.is_nonsense() {
             return Sent::Failed(Error::Nonsense);
         }
-        if is_broken && self.upgrade.is_none() { Sent::Broken } else { Sent::Failed(Error::Broken) }
+        if is_broken { Sent::Broken } else { Sent::Failed(Error::Broken) }
     }
 }
