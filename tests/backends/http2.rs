@@ -230,9 +230,12 @@ fn a_reset_before_the_head_is_a_bad_gateway() {
             Box::pin(async move { exchange.respond.send_reset(reason) })
         });
         let proxy = start(&backend);
-        assert_eq!(proxy.get("/", &[]).status, 502, "{reason}");
+        assert_eq!(proxy.ask("POST / HTTP/1.1\r\nHost: h\r\n\r\n").status, 502, "{reason}");
         assert_eq!(backend.requests().len(), 1, "{reason}");
         assert_eq!(proxy.status("a").failures_total, 1);
+        // What may be sent again is, as over a connection that breaks.
+        assert_eq!(proxy.get("/", &[]).status, 502, "{reason}");
+        assert_eq!(backend.requests().len(), 3, "{reason}");
     }
 }
 

@@ -292,7 +292,7 @@ fn a_backend_that_takes_nothing_from_the_start_is_left_alone() {
         frames::go_away(conn, 0);
         conn.until_closed();
     });
-    assert_eq!(proxy.get("/", &[]).status, 503);
+    assert_eq!(proxy.get("/", &[]).status, 502);
 }
 
 /// By default h2 counts what comes for streams that it has forgotten, and closes the connection at the 1,025th: clients
