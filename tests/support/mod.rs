@@ -6,6 +6,7 @@
 
 pub mod backend;
 pub mod client;
+pub mod http2;
 pub mod message;
 pub mod process;
 pub mod proxy;
