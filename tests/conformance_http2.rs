@@ -2,6 +2,7 @@
 //! Frames are written by hand, and what reaches the backend is read as octets.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::too_many_lines, clippy::type_complexity, reason = "tables of cases")]
 
 mod support;
 

@@ -35,7 +35,7 @@ fn responses_keep_to_the_windows() {
     }
 }
 
-/// §6.9.2: a window that is 0 holds back bodies, not heads, and opens by SETTINGS or by WINDOW_UPDATE.
+/// §6.9.2: a window that is 0 holds back bodies, not heads, and opens by SETTINGS or by `WINDOW_UPDATE`.
 #[test]
 fn a_closed_window_holds_back_bodies_only() {
     let backend = large();
@@ -86,7 +86,7 @@ fn windows_of_streams_grow_within_limits() {
         peer.reading = Reading::Not;
         let stream = peer.ask(&get("/large"));
         peer.until("it is under way", |peer| !peer.on(stream).body.is_empty());
-        peer.send(window_update(stream, octets));
+        peer.send(window_update(stream, octets).repeat(2));
         peer.until("it is refused", |peer| peer.on(stream).reset.is_some() || !peer.goaways.is_empty());
         let code_seen = peer.on(stream).reset.or(peer.goaways.first().map(|(code, _)| *code));
         assert_eq!(code_seen, Some(code), "{rule}: {what}");

@@ -154,7 +154,7 @@ fn tunnels_share_a_connection() {
     assert_eq!((backend.open(), proxy.status("a").connections), (20, 20));
 }
 
-/// RFC 8441 §5: END_STREAM is the end of a TCP connection, RST_STREAM its reset.
+/// RFC 8441 §5: `END_STREAM` is the end of a TCP connection, `RST_STREAM` its reset.
 #[test]
 fn ends_are_passed_on_both_ways() {
     let backend = echo();
@@ -288,7 +288,7 @@ fn a_tunnel_keeps_to_its_window() {
         if let Some(request) = conn.request() {
             agree(conn, &request, "");
             for _ in 0..100 {
-                conn.send(ws_frame(TEXT, &[b'x'; 30_000]));
+                conn.send(ws_frame(TEXT, &vec![b'x'; 30_000]));
             }
             conn.send(ws_frame(CLOSE, &1000_u16.to_be_bytes()));
             conn.until_closed();
