@@ -1,7 +1,7 @@
 //! Bodies of requests (§8.1, §8.1.1): one framing to the backend, whatever DATA frames they come in; trailers.
 
 use crate::case::{Case, Outcome::*, case, each, forwarded, goes_on, try_all};
-use crate::support::http2::*;
+use crate::support::raw_http2::*;
 use crate::support::{Backend, Proxy, Setup, eventually};
 
 fn post(more: &[(&str, &str)]) -> Vec<u8> {
@@ -107,7 +107,7 @@ fn bodies_arrive_with_one_framing() {
         "not known in advance to be empty"
     );
     for method in ["GET", "DELETE", "OPTIONS"] {
-        let head = headers(1, 0, &crate::support::http2::request(method, "/case"));
+        let head = headers(1, 0, &crate::support::raw_http2::request(method, "/case"));
         assert_eq!(forwarded([head, data(1, END_STREAM, "abc")].concat()).text(), "abc", "{method}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::support::http2::{End, Peer};
+use crate::support::raw_http2::{End, Peer};
 use crate::support::{Backend, Message, Proxy};
 
 /// One thing that a client may do.

@@ -1,7 +1,7 @@
 //! Frames that belong to the connection (§6.5, §6.7, §6.8, §6.9), and their sizes (§4.2).
 
 use crate::case::{Case, Outcome::*, case, try_all};
-use crate::support::http2::*;
+use crate::support::raw_http2::*;
 
 fn bare(kind: u8, flags: u8, stream: u32, length: usize) -> Vec<u8> {
     frame(kind, flags, stream, vec![0; length])

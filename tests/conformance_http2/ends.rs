@@ -3,7 +3,7 @@
 use homing::server::Stop;
 
 use crate::case::goes_on;
-use crate::support::http2::*;
+use crate::support::raw_http2::*;
 use crate::support::{Backend, Proxy, Setup, eventually};
 
 /// Answers `/slow` when it is told to, `/body` never to its end, and others with its name.

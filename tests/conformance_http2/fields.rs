@@ -1,7 +1,7 @@
 //! Fields of a request (§8.2, §8.3): which there must be, which there may not, and what the backend gets of them.
 
 use crate::case::{Case, Outcome::*, case, each, forwarded, try_all};
-use crate::support::http2::*;
+use crate::support::raw_http2::*;
 
 type Fields<'a> = Vec<(&'a str, &'a str)>;
 

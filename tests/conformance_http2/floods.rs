@@ -2,7 +2,7 @@
 //! serves others meanwhile.
 
 use crate::case::{each, goes_on};
-use crate::support::http2::*;
+use crate::support::raw_http2::*;
 use crate::support::{Backend, Proxy, Setup, eventually};
 
 /// What cannot be borne ends in this.

@@ -1,7 +1,7 @@
 //! Flow control (§5.2, §6.9): nobody sends more than there is room for, and who does not read harms nobody else.
 
 use crate::case::goes_on;
-use crate::support::http2::*;
+use crate::support::raw_http2::*;
 use crate::support::{Backend, Proxy, Setup, eventually};
 
 const LARGE: usize = 1 << 20;

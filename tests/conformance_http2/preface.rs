@@ -1,7 +1,7 @@
 //! How a connection begins (§3.3, §3.4): by prior knowledge, on a port where HTTP/1.1 is spoken too.
 
 use crate::case::goes_on;
-use crate::support::http2::{End, PREFACE, Peer, settings};
+use crate::support::raw_http2::{End, PREFACE, Peer, settings};
 use crate::support::{Backend, Client, Proxy, Setup};
 
 /// §3.4: whole, and cut behind every octet.

@@ -1,7 +1,7 @@
 //! What becomes of a backend's response (§8.1, §8.2.2), and of one that is none.
 
 use crate::case::{each, goes_on};
-use crate::support::http2::*;
+use crate::support::raw_http2::*;
 use crate::support::{Backend, Proxy, Setup, eventually};
 
 /// What a client gets of `method /case` when the backend answers `octets` and closes.

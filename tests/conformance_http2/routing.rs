@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::support::http2::*;
+use crate::support::raw_http2::*;
 use crate::support::{Backend, Proxy, Setup};
 
 fn cookie(peer: &mut Peer, value: &str) -> String {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::case::{Case, Outcome::*, case, each, forwarded, goes_on, try_all};
-use crate::support::http2::*;
+use crate::support::raw_http2::*;
 use crate::support::{Backend, Proxy, Setup};
 
 /// The section of a `GET /case`, as `HEADERS` with these flags and `CONTINUATION` frames of `size` octets.

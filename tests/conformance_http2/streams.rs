@@ -1,7 +1,7 @@
 //! Streams: their numbers, their states, and frames on those that are not open (§5.1, §6.1, §6.2, §6.4).
 
 use crate::case::{Case, Outcome::*, case, goes_on, try_all};
-use crate::support::http2::*;
+use crate::support::raw_http2::*;
 use crate::support::{Backend, Proxy, Setup, eventually};
 
 #[test]

@@ -5,7 +5,7 @@ use homing::server::Stop;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::case::{each, goes_on};
-use crate::support::http2::*;
+use crate::support::raw_http2::*;
 use crate::support::websocket::{
     CLOSE, Frame as WsFrame, TEXT, echo_frames, frame as ws_frame, masked, read_frame,
 };

@@ -6,10 +6,11 @@
 
 pub mod backend;
 pub mod client;
-pub mod http2;
+
 pub mod message;
 pub mod process;
 pub mod proxy;
+pub mod raw_http2;
 pub mod wait;
 pub mod websocket;
 

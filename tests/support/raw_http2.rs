@@ -396,10 +396,10 @@ impl<S: Read + Write> Peer<S> {
                 for value in payload.chunks(6) {
                     self.settings.insert(u16::from_be_bytes([value[0], value[1]]), number(&value[2..]));
                 }
-                self.try_send(super::http2::frame(SETTINGS, ACK, 0, []));
+                self.try_send(super::raw_http2::frame(SETTINGS, ACK, 0, []));
             }
             PING if has(ACK) => self.pongs.push(payload),
-            PING => drop(self.try_send(super::http2::frame(PING, ACK, 0, payload))),
+            PING => drop(self.try_send(super::raw_http2::frame(PING, ACK, 0, payload))),
             GOAWAY => self.goaways.push((number(&payload[4..8]), number(&payload[..4]))),
             WINDOW_UPDATE => assert!(number(&payload) > 0, "a window grows"),
             other => panic!("a frame of type {other}"),
