@@ -164,3 +164,21 @@ fn nonsense_is_an_alert() {
     }
     assert_eq!(Hello::plain().connect(proxy.address).get("/", &[]).status, 200);
 }
+
+/// Those who connect and say nothing, or stop within their handshake, shut nobody out, however many they are.
+#[test]
+fn handshakes_that_stand_still_hold_up_no_others() {
+    let authority = Authority::new("test");
+    let issued = authority.issue(&["homing.test"]);
+    let backend = Backend::named("a");
+    let limits = "header_timeout = \"1h\"";
+    let proxy = Setup::of(&[&backend]).listener(&showing(&[&issued])).limits(limits).start();
+    for begun in [&[][..], &[22], &[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3]] {
+        // More than the proxy has room for at one time.
+        let standing: Vec<Client> = (0..600).map(|_| Client::connect(proxy.address)).collect();
+        for mut client in standing.iter().map(|client| client.reader.source.try_clone().unwrap()) {
+            std::io::Write::write_all(&mut client, begun).unwrap();
+        }
+        assert_eq!(Hello::plain().connect(proxy.address).get("/", &[]).status, 200, "{begun:?}");
+    }
+}
