@@ -105,6 +105,29 @@ fn frames_belong_to_streams_that_are_open() {
     }
 }
 
+/// §5.1, closed: a stream that has ended on both sides carries nothing more, but what was under way is borne.
+#[test]
+fn a_stream_that_has_ended_carries_nothing_more() {
+    let backend = Backend::named("a");
+    let proxy = Proxy::to(&backend);
+    let wrong = [data(1, 0, "x"), headers(1, END_STREAM, &get("/again")), headers(1, 0, &[("x-t", "1")])];
+    for frame in wrong {
+        let mut peer = Peer::open(proxy.address);
+        peer.send(headers(1, END_STREAM, &get("/case")));
+        assert_eq!(peer.answer(1).status(), 200);
+        peer.send(&frame);
+        peer.until("it is refused", |peer| peer.on(1).reset.is_some() || !peer.goaways.is_empty());
+        let code = peer.on(1).reset.or(peer.goaways.first().map(|(code, _)| *code));
+        assert!(matches!(code, Some(STREAM_CLOSED | PROTOCOL_ERROR)), "{frame:?}: {code:?}");
+    }
+    let mut peer = Peer::open(proxy.address);
+    peer.send(headers(1, END_STREAM, &get("/case")));
+    assert_eq!(peer.answer(1).status(), 200);
+    peer.send([window_update(1, 1), reset(1, NO_ERROR), frame(PRIORITY, 0, 1, [0; 5])].concat());
+    goes_on(&mut peer);
+    assert!(backend.requests().iter().all(|request| request.target() != "/again"));
+}
+
 /// §5.1, closed: frames that were under way when a stream was reset are ignored, or end it again.
 #[test]
 fn what_comes_after_a_reset_disturbs_nobody() {
