@@ -419,6 +419,9 @@ mod tests {
         }
         assert!(seen("expect").expect && seen("x-request-id").request_id && seen("upgrade").upgrade);
         assert!(seen("transfer-encoding").transfer_encoding);
+        let te = |value| Seen::look(&HeaderMap::from_iter([(header::TE, HeaderValue::from_static(value))]));
+        assert!(te("trailers").trailers && te("gzip;q=0.5, Trailers").trailers);
+        assert!(!te("trailers;q=1").trailers && !te("").trailers);
         assert_eq!(seen("user-agent"), Seen::default());
     }
 

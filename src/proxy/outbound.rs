@@ -9,7 +9,7 @@ use super::error::is_grpc;
 use super::request::{Asked, Reply};
 use super::upgrade::{self, ClientEnd};
 use crate::clock::Clock;
-use crate::config::Limits;
+use crate::config::{Limits, Protocol};
 use crate::headers;
 use crate::pool::Pool;
 use crate::transport::exchange::Membership;
@@ -34,8 +34,9 @@ pub(super) fn prepare(
 ) -> Outbound {
     let Asked { mut parts, body, client, trusted, mut seen, record, tunnel, interim, .. } = asked;
     let reply = Reply { grpc: is_grpc(&parts), accept: seen.accept.take(), record };
+    let is_http2 = pool.dialing.protocol() == Protocol::Http2;
     let asked_upgrade = seen.upgrade && body.is_end_stream() && upgrade::is_asked(&parts);
-    let upgrade = upgrade::wanted(&mut parts, tunnel, asked_upgrade);
+    let upgrade = upgrade::wanted(&mut parts, tunnel, asked_upgrade).filter(|_| !is_http2);
     let upgrade = upgrade.map(|upgrade| ClientEnd { upgrade, client: client.clone() });
     let may_have_trailers = !body.is_end_stream() && body.size_hint().exact().is_none();
     let trailer = may_have_trailers.then(|| headers::trailer(&parts.headers, &seen)).flatten();
