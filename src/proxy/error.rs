@@ -33,6 +33,8 @@ pub(super) enum Error {
     UriTooLong,
     #[error("the request has too many fields")]
     TooManyFields,
+    #[error("the proxy has no descriptor or port left")]
+    Exhausted,
     #[error("no backend is available")]
     NoBackend,
     #[error("the backend of this session does not accept connections")]
@@ -82,6 +84,7 @@ impl Error {
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::TooManyFields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::NoBackend
+            | Self::Exhausted
             | Self::Unreachable
             | Self::SessionDown
             | Self::AllFull
@@ -106,7 +109,7 @@ impl Error {
             Self::NoRoute => "destination_not_found",
             Self::NoBackend | Self::Moving | Self::SessionDown => "destination_unavailable",
             Self::Unreachable => "connection_refused",
-            Self::TableFull | Self::QueueFull | Self::AllFull | Self::QueueTimeout => {
+            Self::Exhausted | Self::TableFull | Self::QueueFull | Self::AllFull | Self::QueueTimeout => {
                 "connection_limit_reached"
             }
             Self::ResponseTimeout => "http_response_timeout",

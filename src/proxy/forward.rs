@@ -355,6 +355,10 @@ impl Forward {
         let backend = &pool.backends[decision.backend as usize];
         let health = &self.worker.core.health;
         tracing::debug!(pool = %pool.name, backend = %backend.name, %error, "connect failed");
+        if error.is_own_fault() {
+            tracing::warn!(%error, "no connection to a backend can be made");
+            return Next::Fail(Error::Exhausted);
+        }
         backend.state.counters(self.worker.index).failures.up();
         self.worker.blame(pool, backend);
         let how = if error.is_silence() { Observation::Silent } else { Observation::Refused };

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use rustix::io::Errno;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -50,6 +51,15 @@ pub enum DialError {
 }
 
 impl DialError {
+    /// Whether this machine has run out of something (descriptors, ports, memory), which says nothing of the backend.
+    pub fn is_own_fault(&self) -> bool {
+        match self {
+            Self::Io(error) => is_exhaustion(error),
+            Self::Shared(error) => error.is_own_fault(),
+            _ => false,
+        }
+    }
+
     /// Whether nobody answered, as opposed to somebody who refused or broke off.
     pub fn is_silence(&self) -> bool {
         match self {
@@ -58,6 +68,12 @@ impl DialError {
             _ => false,
         }
     }
+}
+
+/// Whether an operation failed for lack of something that the process or the system has only so much of.
+fn is_exhaustion(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::ADDRNOTAVAIL))
 }
 
 /// Connects to `address` within `limit`.

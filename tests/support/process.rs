@@ -113,6 +113,11 @@ impl Process {
         (this, SocketAddr::from(([127, 0, 0, 1], digits.parse().unwrap())))
     }
 
+    /// Its number.
+    pub fn pid(&self) -> Pid {
+        pid(&self.child)
+    }
+
     /// Octets of memory that it has.
     pub fn resident(&self) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
