@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use http::request::Parts;
 use http::uri::{PathAndQuery, Uri};
-use http::{HeaderMap, HeaderValue, Method, Response, Version, header};
+use http::{HeaderValue, Method, Response, Version, header};
 use http_body::Body as _;
 
 use super::error::{Error, Form, is_grpc};
@@ -90,7 +90,7 @@ impl Asked {
             return Err(Error::ConnectMethod);
         }
         if self.parts.version == Version::HTTP_2 {
-            check_http2(&self.parts.headers, limits)?;
+            self.check_http2(limits)?;
         }
         if self.seen.transfer_encoding && !headers::is_only_chunked(&self.parts.headers) {
             return Err(Error::UnknownCoding);
@@ -111,6 +111,34 @@ impl Asked {
             headers::write_length_plainly(&mut self.parts.headers);
         }
         Ok(())
+    }
+
+    /// What hyper sees to in HTTP/1, and h2 leaves to others.
+    fn check_http2(&self, limits: &Limits) -> Result<(), Error> {
+        let headers = &self.parts.headers;
+        // One of them may be the proxy's own.
+        if headers.len() - usize::from(!self.seen.request_id) > limits.headers {
+            return Err(Error::TooManyFields);
+        }
+        if headers.values().any(is_padded) {
+            return Err(Error::BadRequest("a field begins or ends with white space"));
+        }
+        let lengths = headers.get_all(header::CONTENT_LENGTH).iter().count();
+        // To the backend it would announce a body, which is none of a tunnel's octets (RFC 9110 §9.3.6).
+        if lengths > 0 && self.tunnel.is_some() {
+            return Err(Error::BadRequest("a tunnel has no length"));
+        }
+        // That one is a number h2 has seen to.
+        if lengths > 1 {
+            return Err(Error::BadRequest("there is more than one content length"));
+        }
+        // The path of an absolute URI may be left out, but not here (RFC 9113 §8.3.1).
+        match self.parts.uri.path_and_query() {
+            Some(target) if target.as_str().starts_with('?') => {
+                Err(Error::BadRequest("the request target is not a path"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// In absolute form the target's authority is the host, whatever `Host` says (RFC 9112 §3.2.2); but there must be
@@ -177,17 +205,10 @@ pub(super) fn host(seen: &Seen, version: Version) -> Result<Cow<'_, str>, Error>
     }
 }
 
-/// What hyper sees to in HTTP/1, and h2 leaves to others.
-fn check_http2(headers: &HeaderMap, limits: &Limits) -> Result<(), Error> {
-    if headers.len() > limits.headers {
-        return Err(Error::TooManyFields);
-    }
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    let is_number = |length: &HeaderValue| length.as_bytes().iter().all(u8::is_ascii_digit);
-    if !lengths.next().is_none_or(is_number) || lengths.next().is_some() {
-        return Err(Error::BadRequest("the content length is not one number"));
-    }
-    Ok(())
+/// Whether a value begins or ends with white space: others would see another value (RFC 9113 §8.2.1).
+fn is_padded(value: &HeaderValue) -> bool {
+    let is_space = |octet: Option<&u8>| matches!(octet, Some(b' ' | b'\t'));
+    is_space(value.as_bytes().first()) || is_space(value.as_bytes().last())
 }
 
 /// 64 random bits in hexadecimal.

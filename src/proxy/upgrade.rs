@@ -93,10 +93,14 @@ pub(super) fn ask(fields: &mut HeaderMap) {
     fields.insert(header::UPGRADE, WEBSOCKET);
 }
 
-/// Whether a response changes the protocol although nobody asked, or to another than was asked for.
+/// Whether a response changes the protocol although nobody asked, or to another than was asked for. On a stream it would
+/// be any success that does (RFC 8441 §5).
 pub(super) fn is_wrong(response: &Response<Arriving>, asked: Option<&ClientEnd>) -> bool {
-    response.status() == StatusCode::SWITCHING_PROTOCOLS
-        && asked.is_none_or(|client| !names_websocket(response.headers()) || !client.accepts(response))
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let is_stream = asked.is_some_and(|client| matches!(client.upgrade, Upgrade::Http2(_)));
+        return is_stream && response.status().is_success();
+    }
+    asked.is_none_or(|client| !names_websocket(response.headers()) || !client.accepts(response))
 }
 
 impl ClientEnd {

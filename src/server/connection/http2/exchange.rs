@@ -12,6 +12,7 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_body::Body as _;
 use tokio::sync::mpsc;
 
+use super::patience::Patience;
 use super::request::{Opening, arrive};
 use crate::proxy::{Active, Answer, Body, Opened, Worker, handle};
 use crate::transport::{Stream, Wire};
@@ -23,16 +24,15 @@ const INTERIM: usize = 8;
 /// the backend too.
 pub(super) async fn carry(
     worker: Rc<Worker>,
-    active: Active,
-    request: Request<RecvStream>,
-    mut respond: SendResponse<Bytes>,
+    (active, patience): (Active, Rc<Patience>),
+    (request, mut respond): (Request<RecvStream>, SendResponse<Bytes>),
 ) {
     let is_head = request.method() == Method::HEAD;
     let (interim, mut hints) = mpsc::channel(INTERIM);
     let (arrived, opening) = arrive(&worker, &active, request, interim);
     let mut answer = handle(&worker, active.client(), arrived);
     let answered = poll_fn(|cx| poll_answer(cx, &mut answer, &mut hints, &mut respond));
-    let Some(response) = answered.await else { return };
+    let Some(response) = answered.await else { return patience.count_given_up() };
     drop(hints);
     let (head, body) = without_hop(response, is_head);
     let ends = is_head || is_bodiless(head.status()) || body.is_absent() || body.is_end_stream();
@@ -66,12 +66,17 @@ fn poll_answer(
     Poll::Ready(Some(response))
 }
 
-/// Takes off what only HTTP/1 has, and says the length where it is known (RFC 9113 §8.2.2).
+/// Takes off what only HTTP/1 has, and says the length where there is one and it is known (RFC 9113 §8.2.2). What comes
+/// through a tunnel has none (RFC 9110 §9.3.6), nor has a 204 (§8.6).
 fn without_hop(response: Response<Body>, is_head: bool) -> (Response<()>, Body) {
     let (mut parts, body) = response.into_parts();
     parts.headers.remove(header::CONNECTION);
-    let length = body.size_hint().exact().filter(|_| !is_head && !body.is_absent());
-    if let Some(length) = length.filter(|_| !is_bodiless(parts.status)) {
+    let is_tunnel = parts.extensions.get::<Opened>().is_some();
+    if is_tunnel || parts.status == StatusCode::NO_CONTENT {
+        parts.headers.remove(header::CONTENT_LENGTH);
+    } else if let Some(length) = body.size_hint().exact()
+        && !(is_head || body.is_absent() || is_bodiless(parts.status))
+    {
         parts.headers.entry(header::CONTENT_LENGTH).or_insert_with(|| length.into());
     }
     (Response::from_parts(parts, ()), body)

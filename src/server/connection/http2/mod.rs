@@ -4,6 +4,7 @@
 //! responses can be passed on, and a tunnel is a stream like any other.
 
 mod exchange;
+mod patience;
 mod request;
 
 use std::future::{Future as _, poll_fn};
@@ -14,18 +15,20 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use h2::RecvStream;
 use h2::server::{Builder, Connection, SendResponse};
+use h2::{Reason, RecvStream};
 use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+use self::patience::Patience;
 use super::Held;
 use crate::config::Limits;
 use crate::proxy::Client;
 use crate::server::worker::Station;
 use crate::transport::Wire;
-use crate::watch::{Call, Ticket};
+use crate::transport::io::Activity;
+use crate::watch::Ticket;
 
 /// Octets of a request body that a client may send before they are read, per stream: what is held back for a slow
 /// backend at most.
@@ -49,6 +52,7 @@ pub(super) async fn serve(
     (wire, ahead): (Wire, Bytes),
 ) {
     let peer = client.line.peer;
+    client.pulse.set(Activity::Head);
     let io = Resumed { wire, ahead };
     let mut handshake = builder(&station.worker.current().snapshot.limits).handshake(io);
     let connection = poll_fn(|cx| match ticket.hear(cx) {
@@ -57,7 +61,9 @@ pub(super) async fn serve(
     });
     let end = match connection.await {
         Some(Ok(connection)) => {
-            Conversation { connection, client, goodbye: None }.carry(station, ticket).await
+            Conversation { connection, client, patience: Rc::default(), goodbye: None }
+                .carry(station, ticket)
+                .await
         }
         Some(Err(error)) => Err(error),
         None => return tracing::debug!(%peer, "no HTTP/2 preface in time"),
@@ -88,6 +94,7 @@ fn builder(limits: &Limits) -> Builder {
 struct Conversation {
     connection: Connection<Resumed, Bytes>,
     client: Rc<Client>,
+    patience: Rc<Patience>,
     /// Once it was said that it ends: when that is enforced.
     goodbye: Option<Pin<Box<Sleep>>>,
 }
@@ -96,7 +103,8 @@ struct Conversation {
 #[allow(clippy::large_enum_variant, reason = "moved once, and straight on")]
 enum Event {
     Request(Request<RecvStream>, SendResponse<Bytes>),
-    Called(Call),
+    /// It is to end.
+    Called,
     /// It was to end, and has not in time.
     Late,
     Ended(Result<(), h2::Error>),
@@ -107,12 +115,8 @@ impl Conversation {
     async fn carry(mut self, station: &Rc<Station>, ticket: &Ticket<Held>) -> Result<(), h2::Error> {
         loop {
             match poll_fn(|cx| self.poll_next(cx, ticket)).await {
-                Event::Request(request, respond) => {
-                    let (worker, active) = (station.worker.clone(), self.client.begin());
-                    tokio::task::spawn_local(exchange::carry(worker, active, request, respond));
-                }
-                Event::Called(Call::Stopping) => self.connection.graceful_shutdown(),
-                Event::Called(_) => {
+                Event::Request(request, respond) => self.answer(station, (request, respond)),
+                Event::Called => {
                     self.connection.graceful_shutdown();
                     self.goodbye = Some(Box::pin(sleep(GOODBYE)));
                 }
@@ -123,9 +127,18 @@ impl Conversation {
         }
     }
 
+    fn answer(&mut self, station: &Station, asked: (Request<RecvStream>, SendResponse<Bytes>)) {
+        if !self.patience.count_begun() {
+            tracing::info!(peer = %self.client.line.peer, "connection ended: most of its requests are given up");
+            return self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+        }
+        let (worker, active) = (station.worker.clone(), self.client.begin());
+        tokio::task::spawn_local(exchange::carry(worker, (active, self.patience.clone()), asked));
+    }
+
     fn poll_next(&mut self, cx: &mut Context<'_>, ticket: &Ticket<Held>) -> Poll<Event> {
-        if let Some(call) = ticket.hear(cx) {
-            return Poll::Ready(Event::Called(call));
+        if ticket.hear(cx).is_some() {
+            return Poll::Ready(Event::Called);
         }
         match self.connection.poll_accept(cx) {
             Poll::Ready(Some(Ok((request, respond)))) => {
