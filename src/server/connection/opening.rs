@@ -72,7 +72,7 @@ impl Refused {
 /// What a TLS connection begins with (RFC 8446 §5.1).
 const HANDSHAKE: u8 = 22;
 const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain\r\n\
-    content-length: 36\r\n\r\n400 Bad Request: this port speaks TLS";
+    content-length: 37\r\n\r\n400 Bad Request: this port speaks TLS";
 /// What an HTTP/2 connection begins with (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
