@@ -8,10 +8,13 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::{Accepted, Held, Station};
 use crate::headers::is_trusted;
@@ -69,6 +72,9 @@ impl Refused {
     }
 }
 
+/// A handshake with a client that does not dawdle: two round trips around the world. Beyond, it does not count among
+/// those of which there may be so many: otherwise a few hundred clients that stop within theirs would shut all others out.
+const PROMPT: Duration = Duration::from_millis(500);
 /// What a TLS connection begins with (RFC 8446 §5.1).
 const HANDSHAKE: u8 = 22;
 const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain\r\n\
@@ -131,8 +137,6 @@ async fn handshake(
     acceptor: &Acceptor,
     stream: TcpStream,
 ) -> Result<(Wire, Secured, Carrier), Refused> {
-    // Never closed, and whoever waits too long for it is called.
-    let _permit = station.handshakes.acquire().await;
     let mut first = [0];
     if stream.peek(&mut first).await? == 0 {
         return Err(Refused::Left);
@@ -141,8 +145,7 @@ async fn handshake(
         say_not_tls(station, &stream);
         return Err(Refused::NotTls);
     }
-    let accepted = TlsAcceptor::from(acceptor.config()).accept(stream).await;
-    let stream = accepted.map_err(Refused::Handshake)?;
+    let stream = accept(station, acceptor, stream).await.map_err(Refused::Handshake)?;
     let (_, session) = stream.get_ref();
     let carrier = if tls::is_http2(session.alpn_protocol()) { Carrier::Http2 } else { Carrier::Http1 };
     let certificate = session.peer_certificates().and_then(<[_]>::first);
@@ -151,6 +154,23 @@ async fn handshake(
         subject: certificate.and_then(tls::subject),
     };
     Ok((Wire::Accepted(Box::new(stream)), secured, carrier))
+}
+
+/// Takes part in a handshake when there is room for one more; who takes long gives the room back, and has the rest of
+/// its time without.
+async fn accept(
+    station: &Station,
+    acceptor: &Acceptor,
+    stream: TcpStream,
+) -> io::Result<TlsStream<TcpStream>> {
+    // Never closed, and whoever waits too long for it is called.
+    let permit = station.handshakes.acquire().await;
+    let mut accepting = pin!(TlsAcceptor::from(acceptor.config()).accept(stream));
+    if let Ok(accepted) = timeout(PROMPT, &mut accepting).await {
+        return accepted;
+    }
+    drop(permit);
+    accepting.await
 }
 
 /// Who speaks plain HTTP to a port for TLS is told so, in words that they understand.
