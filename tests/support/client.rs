@@ -1,14 +1,14 @@
 //! A client that sends octets as they are given, and reads responses strictly.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use super::message::{Message, Reader, get};
 use super::wait::DEADLINE;
 
 /// A connection to a proxy.
-pub struct Client {
-    pub reader: Reader<TcpStream>,
+pub struct Client<S = TcpStream> {
+    pub reader: Reader<S>,
 }
 
 /// A response, with its status taken out.
@@ -35,8 +35,16 @@ impl Client {
         Self { reader: Reader::new(stream) }
     }
 
+    /// Sends no more, but still reads.
+    pub fn end(&mut self) {
+        self.reader.source.shutdown(Shutdown::Write).unwrap();
+    }
+}
+
+impl<S: Read + Write> Client<S> {
     pub fn send(&mut self, octets: impl AsRef<[u8]>) -> &mut Self {
-        self.reader.source.write_all(octets.as_ref()).expect("the proxy reads");
+        let source = &mut self.reader.source;
+        source.write_all(octets.as_ref()).and_then(|()| source.flush()).expect("the proxy reads");
         self
     }
 
@@ -98,10 +106,5 @@ impl Client {
     /// `count` octets as they come.
     pub fn octets(&mut self, count: usize) -> Vec<u8> {
         self.reader.take(count)
-    }
-
-    /// Sends no more, but still reads.
-    pub fn end(&mut self) {
-        self.reader.source.shutdown(Shutdown::Write).unwrap();
     }
 }

@@ -11,6 +11,8 @@ pub mod http2;
 pub mod message;
 pub mod process;
 pub mod proxy;
+pub mod raw_http2;
+pub mod secure;
 pub mod terminator;
 pub mod wait;
 pub mod websocket;

@@ -22,6 +22,7 @@ pub struct Setup {
     top: String,
     server: String,
     log: String,
+    listener: String,
     routes: String,
     pool: String,
     tables: String,
@@ -68,6 +69,12 @@ impl Setup {
 
     pub fn log(mut self, settings: &str) -> Self {
         self.log = settings.into();
+        self
+    }
+
+    /// Settings of the listener beside its address.
+    pub fn listener(mut self, settings: &str) -> Self {
+        self.listener = settings.into();
         self
     }
 
@@ -118,7 +125,7 @@ impl Setup {
     }
 
     pub fn toml(&self) -> String {
-        let Self { top, server, log, pool, tables, limits, admin, .. } = self;
+        let Self { top, server, log, pool, tables, limits, admin, listener, .. } = self;
         let routes = if self.routes.is_empty() { "[[route]]\npool = \"app\"" } else { &self.routes };
         let mut backends = String::new();
         for (name, address, weight) in &self.backends {
@@ -130,7 +137,7 @@ impl Setup {
         }
         format!(
             "{top}\n[server]\n{server}\n{admin}\n[log]\n{log}\n[limits]\n{limits}\n[[listener]]\n\
-             address = \"127.0.0.1:0\"\n{routes}\n[[pool]]\nname = \"app\"\n{pool}\n{backends}\n{tables}"
+             address = \"127.0.0.1:0\"\n{listener}\n{routes}\n[[pool]]\nname = \"app\"\n{pool}\n{backends}\n{tables}"
         )
     }
 

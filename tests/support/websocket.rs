@@ -1,6 +1,6 @@
 //! WebSockets by hand (RFC 6455): opening ones through a proxy, frames, and a backend that echoes.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use super::backend::{Backend, Conn};
@@ -73,7 +73,7 @@ fn encode(opcode: u8, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
 }
 
 /// The next frame, unmasked if need be; `None` at the end.
-pub fn read_frame(reader: &mut Reader<TcpStream>) -> Option<Frame> {
+pub fn read_frame<R: Read>(reader: &mut Reader<R>) -> Option<Frame> {
     let head = reader.take(2);
     let [first, second] = head[..] else { return None };
     let extended = match second & 0x7f {
@@ -91,16 +91,16 @@ pub fn read_frame(reader: &mut Reader<TcpStream>) -> Option<Frame> {
 }
 
 /// A client's end of a tunnel.
-pub struct Tunnel {
-    pub client: Client,
+pub struct Tunnel<S = TcpStream> {
+    pub client: Client<S>,
     /// The head of the 101.
     pub response: Response,
 }
 
-impl Tunnel {
+impl<S: Read + Write> Tunnel<S> {
     /// Opens a tunnel that must be granted.
     #[track_caller]
-    pub fn open(mut client: Client, target: &str) -> Self {
+    pub fn open(mut client: Client<S>, target: &str) -> Self {
         client.send(super::get(target, &ASK));
         let response = client.head();
         assert_eq!(response.status, 101, "{response:?}");

@@ -1,0 +1,146 @@
+//! How streams and connections end (§5.4, §6.8): by the client, by the proxy that stops, by idling.
+
+use homing::server::Stop;
+
+use crate::case::goes_on;
+use crate::support::raw_http2::*;
+use crate::support::{Backend, Proxy, Setup, eventually};
+
+/// Answers `/slow` when it is told to, `/body` never to its end, and others with its name.
+fn slow() -> Backend {
+    Backend::start("a", |conn| {
+        while let Some(request) = conn.request() {
+            match request.target() {
+                "/slow" => conn.next.wait(),
+                "/body" => {
+                    conn.send("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhello");
+                    return conn.until_closed();
+                }
+                "/held" => return conn.until_closed(),
+                _ => {}
+            }
+            conn.send(crate::support::backend::ok("a"));
+        }
+    })
+}
+
+/// §5.4.2: what a client no longer wants is given up at the backend; the connection goes on.
+#[test]
+fn a_reset_reaches_the_backend() {
+    for path in ["/held", "/body"] {
+        let backend = slow();
+        let proxy = Proxy::to(&backend);
+        let mut peer = Peer::open(proxy.address);
+        let stream = peer.ask(&get(path));
+        if path == "/body" {
+            peer.until("its body begins", |peer| peer.on(stream).text() == "hello");
+        }
+        backend.request();
+        peer.send(reset(stream, CANCEL));
+        eventually("the backend's connection is closed", || backend.open() == 0);
+        eventually("nothing is in flight", || proxy.status("a").in_flight == 0);
+        goes_on(&mut peer);
+    }
+}
+
+/// The same within a request body: half a request is never a whole one.
+#[test]
+fn a_reset_within_a_request_reaches_the_backend() {
+    let backend = Backend::named("a");
+    let proxy = Proxy::to(&backend);
+    let mut peer = Peer::open(proxy.address);
+    let stream = peer.start(0, &request("POST", "/begun"));
+    peer.send(data(stream, 0, "first"));
+    eventually("it begins", || backend.open() == 1);
+    peer.send(reset(stream, CANCEL));
+    eventually("the backend's connection is closed", || backend.open() == 0);
+    let garbage = backend.garbage();
+    assert!(garbage.len() == 1 && garbage[0].contains("/begun"), "{garbage:?}");
+    peer.settle();
+    assert!(peer.goaways.is_empty());
+}
+
+/// §5.4.1: a connection that is gone takes all of its streams along.
+#[test]
+fn a_connection_that_ends_reaches_every_backend_connection() {
+    let backend = slow();
+    let proxy = Proxy::to(&backend);
+    let mut peer = Peer::open(proxy.address);
+    for path in ["/held", "/body", "/held"] {
+        peer.ask(&get(path));
+    }
+    eventually("all are there", || backend.open() == 3);
+    drop(peer);
+    eventually("all are given up", || backend.open() == 0 && proxy.status("a").in_flight == 0);
+}
+
+/// §6.8: who stops says so, finishes what was begun, and takes nothing new.
+#[test]
+fn a_proxy_that_stops_finishes_what_was_begun() {
+    let backend = slow();
+    let mut proxy = Proxy::to(&backend);
+    let mut peer = Peer::open(proxy.address);
+    let (slow, mut idle) = (peer.ask(&get("/slow")), Peer::open(proxy.address));
+    assert_eq!(idle.get("/").status(), 200);
+    eventually("it is under way", || backend.requests().len() == 2);
+    proxy.server().stop(Stop::Graceful);
+    assert_eq!(idle.end(), End::GoAway(NO_ERROR), "an idle connection ends at once");
+    peer.until("it says that it stops", |peer| peer.goaways.last().is_some_and(|(_, last)| *last == slow));
+    let late = peer.ask(&get("/late"));
+    backend.next.open();
+    assert_eq!(peer.answer(slow).text(), "a");
+    assert_eq!(peer.end(), End::GoAway(NO_ERROR));
+    assert!(peer.on(late).head.is_empty() && backend.requests().len() == 2);
+    proxy.server.take().unwrap().wait();
+}
+
+/// A client that does not even answer the proxy's PING, and does not leave, holds nothing up.
+#[test]
+fn a_silent_client_does_not_hold_up_a_stop() {
+    let backend = slow();
+    let mut proxy = Setup::of(&[&backend]).server("workers = 1\nshutdown_timeout = \"1h\"").start();
+    let mut peer = Peer::open(proxy.address);
+    assert_eq!(peer.get("/").status(), 200);
+    proxy.server().stop(Stop::Graceful);
+    proxy.server.take().unwrap().wait();
+    // It was told: only then was it left.
+    assert_eq!(peer.end(), End::GoAway(NO_ERROR));
+}
+
+/// RFC 9110 §7.6 has no limit for it, but there must be one: between requests a connection may idle for so long, and
+/// frames that ask for nothing do not keep it.
+#[test]
+fn an_idle_connection_is_closed_in_time_and_not_before() {
+    let backend = Backend::named("a");
+    let proxy = Setup::of(&[&backend]).limits("header_timeout = \"100ms\"\nkeep_alive = \"1500ms\"").start();
+    let mut peer = Peer::open(proxy.address);
+    assert_eq!(peer.get("/1").status(), 200);
+    // Longer than a first request may take to come.
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    peer.settle();
+    assert!(peer.goaways.is_empty(), "it was served before, so it may idle");
+    assert_eq!(peer.get("/2").status(), 200);
+    while peer.goaways.is_empty() {
+        if !peer.try_send(frame(PING, 0, 0, [0; 8])) || !peer.hears(&[0; 8]) {
+            break;
+        }
+        peer.pongs.clear();
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert_eq!(peer.end(), End::GoAway(NO_ERROR));
+}
+
+/// A connection with a request under way does not idle.
+#[test]
+fn a_busy_connection_does_not_idle() {
+    let backend = slow();
+    let limits = "header_timeout = \"100ms\"\nkeep_alive = \"100ms\"";
+    let proxy = Setup::of(&[&backend]).limits(limits).start();
+    let mut peer = Peer::open(proxy.address);
+    let stream = peer.ask(&get("/slow"));
+    std::thread::sleep(std::time::Duration::from_millis(900));
+    peer.settle();
+    backend.next.open();
+    assert_eq!(peer.answer(stream).status(), 200);
+    assert_eq!(peer.end(), End::GoAway(NO_ERROR), "but then it does");
+}
