@@ -122,8 +122,12 @@ pub fn response(octets: &[u8], rules: Rules, (to, source): (To, Source)) -> Resu
     let start = status_line(reader.line()?, rules)?;
     let fields = reader.fields()?;
     let bodiless = to == To::Head || start[1][0] == b'1' || start[1] == b"204" || start[1] == b"304";
-    let framing = response_framing(&fields, &start[0], rules)?;
-    let framing = if bodiless { Framing::Nothing } else { framing };
+    // Lengths that frame nothing may be anything (RFC 9110 §8.6), but are not sent on.
+    let framing = match response_framing(&fields, &start[0], rules) {
+        Err(stop) if !bodiless || rules == Rules::Sent => return Err(stop),
+        _ if bodiless => Framing::Nothing,
+        framing => framing?,
+    };
     let is_last = matches!(framing, Framing::ToTheEnd);
     let (body, trailers) = reader.body(&framing, source)?;
     Ok(Message { start, fields, body, trailers, length: octets.len() - reader.rest.len(), is_last })

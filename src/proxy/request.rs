@@ -183,7 +183,9 @@ fn check_http2(headers: &HeaderMap, limits: &Limits) -> Result<(), Error> {
         return Err(Error::TooManyFields);
     }
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    let is_number = |length: &HeaderValue| length.as_bytes().iter().all(u8::is_ascii_digit);
+    // An empty one passes h2 as if it were 0.
+    let is_number =
+        |length: &HeaderValue| !length.is_empty() && length.as_bytes().iter().all(u8::is_ascii_digit);
     if !lengths.next().is_none_or(is_number) || lengths.next().is_some() {
         return Err(Error::BadRequest("the content length is not one number"));
     }
