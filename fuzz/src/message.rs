@@ -6,7 +6,7 @@
 pub enum Rules {
     /// One spelling of everything: a message that no two readers take for different ones.
     Sent,
-    /// What a recipient may accept: lines that end with LF (§2.2), empty lines before a request (§2.2), chunk extensions
+    /// What a recipient may accept: lines that end with LF (§2.2), empty lines before a message (§2.2), chunk extensions
     /// (§7.1.1), equal lengths (§6.3), a length beside a coding, which then counts (§6.3).
     Received,
 }
@@ -98,9 +98,7 @@ impl Message {
 /// There is no whole one.
 pub fn request(octets: &[u8], rules: Rules) -> Result<Message, Stop> {
     let mut reader = Reader { rest: octets, rules };
-    if rules == Rules::Received {
-        reader.skip_empty_lines();
-    }
+    reader.skip_empty_lines();
     let start = request_line(reader.line()?, rules)?;
     let fields = reader.fields()?;
     let framing = request_framing(&fields, &start[2], rules)?;
@@ -119,11 +117,16 @@ pub fn request(octets: &[u8], rules: Rules) -> Result<Message, Stop> {
 /// There is no whole one.
 pub fn response(octets: &[u8], rules: Rules, (to, source): (To, Source)) -> Result<Message, Stop> {
     let mut reader = Reader { rest: octets, rules };
+    reader.skip_empty_lines();
     let start = status_line(reader.line()?, rules)?;
     let fields = reader.fields()?;
     let bodiless = to == To::Head || start[1][0] == b'1' || start[1] == b"204" || start[1] == b"304";
-    let framing = response_framing(&fields, &start[0], rules)?;
-    let framing = if bodiless { Framing::Nothing } else { framing };
+    // Lengths that frame nothing may be anything (RFC 9110 §8.6), but are not sent on.
+    let framing = match response_framing(&fields, &start[0], rules) {
+        Err(stop) if !bodiless || rules == Rules::Sent => return Err(stop),
+        _ if bodiless => Framing::Nothing,
+        framing => framing?,
+    };
     let is_last = matches!(framing, Framing::ToTheEnd);
     let (body, trailers) = reader.body(&framing, source)?;
     Ok(Message { start, fields, body, trailers, length: octets.len() - reader.rest.len(), is_last })
@@ -238,7 +241,11 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// Hyper skips them before responses too.
     fn skip_empty_lines(&mut self) {
+        if self.rules == Rules::Sent {
+            return;
+        }
         while let [b'\n', rest @ ..] | [b'\r', b'\n', rest @ ..] = self.rest {
             self.rest = rest;
         }

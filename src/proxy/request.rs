@@ -128,9 +128,9 @@ impl Asked {
         if lengths > 0 && self.tunnel.is_some() {
             return Err(Error::BadRequest("a tunnel has no length"));
         }
-        // That one is a number h2 has seen to.
-        if lengths > 1 {
-            return Err(Error::BadRequest("there is more than one content length"));
+        // That one is a number h2 has seen to, but an empty one passes for 0.
+        if lengths > 1 || headers.get(header::CONTENT_LENGTH).is_some_and(HeaderValue::is_empty) {
+            return Err(Error::BadRequest("the content length is not one number"));
         }
         // The path of an absolute URI may be left out, but not here (RFC 9113 §8.3.1).
         match self.parts.uri.path_and_query() {
