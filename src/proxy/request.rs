@@ -182,6 +182,10 @@ fn check_http2(headers: &HeaderMap, limits: &Limits) -> Result<(), Error> {
     if headers.len() > limits.headers {
         return Err(Error::TooManyFields);
     }
+    // No token has a quote (RFC 9110 §5.6.2), but `http` lets names have it.
+    if headers.keys().any(|name| name.as_str().contains('"')) {
+        return Err(Error::BadRequest("the name of a field is not a token"));
+    }
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
     // An empty one passes h2 as if it were 0.
     let is_number =
