@@ -221,6 +221,7 @@ pub fn trailers(mut fields: HeaderMap) -> HeaderMap {
 
 fn is_misplaced_in_trailers(name: &str) -> bool {
     is_hop_by_hop(name)
+        || name.contains('"')
         || name.starts_with("x-forwarded-")
         || name.starts_with("content-")
         || matches!(
@@ -308,6 +309,12 @@ pub fn host_name(field: &[u8]) -> Option<Cow<'_, str>> {
         port.is_empty() || port.strip_prefix(':').is_some_and(|p| p.bytes().all(|b| b.is_ascii_digit()));
     let named = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b':');
     (port_is_fine && name.bytes().all(named)).then(|| Cow::Owned(name.to_ascii_lowercase()))
+}
+
+/// Whether a field's name is a token (RFC 9110 §5.6.2): over HTTP/2 a quote passes for a part of one, as `http` allows it
+/// in names.
+pub fn is_token(name: &HeaderName) -> bool {
+    !name.as_str().contains('"')
 }
 
 /// Whether any field called `name` lists `token`, in any case.

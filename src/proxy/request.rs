@@ -19,7 +19,7 @@ use crate::affinity::Facts;
 use crate::balance::Draw;
 use crate::clock::Clock;
 use crate::config::{KeySource, Limits};
-use crate::headers::{self, Seen, X_REQUEST_ID, forwarded_for, host_name};
+use crate::headers::{self, Seen, X_REQUEST_ID, forwarded_for, host_name, is_token};
 use crate::telemetry::{Record, Redacted};
 use crate::transport::{Interim, Received};
 
@@ -119,6 +119,9 @@ impl Asked {
         // One of them may be the proxy's own.
         if headers.len() - usize::from(!self.seen.request_id) > limits.headers {
             return Err(Error::TooManyFields);
+        }
+        if !headers.keys().all(is_token) {
+            return Err(Error::BadRequest("the name of a field is not a token"));
         }
         if headers.values().any(is_padded) {
             return Err(Error::BadRequest("a field begins or ends with white space"));

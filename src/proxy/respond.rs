@@ -22,7 +22,10 @@ pub(super) fn respond(
     asked_upgrade: Option<ClientEnd>,
 ) -> Response<Body> {
     let seen = headers::look_at_response(response.headers());
-    if seen.transfer_encoding && !headers::is_only_chunked(response.headers()) {
+    let is_http2 = response.version() == Version::HTTP_2;
+    if is_http2 && !response.headers().keys().all(headers::is_token)
+        || seen.transfer_encoding && !headers::is_only_chunked(response.headers())
+    {
         return refuse(running);
     }
     // Hyper would speak HTTP/1.0 on this connection from now on, and drop bodies of unknown length without a word.
