@@ -6,29 +6,27 @@ import { finish } from './processes.mjs';
  * @typedef {object} Transfer
  * @property {number} code curl's exit code
  * @property {string} body
- * @property {string} head the dumped heads and trailers
- * @property {any} info what `--write-out '%{json}'` says of the last transfer
+ * @property {any} [info] what `--write-out '%{json}'` says of the last transfer
  * @property {any[]} infos of all of them
  */
 
 /**
- * Runs curl. The heads and the report go to files in the stage's directory.
- * @param {import('./stage.mjs').Stage} stage
+ * Runs curl.
  * @param {string[]} args
  * @param {{hash?: import('node:crypto').Hash, input?: string}} [options]
  * @returns {Promise<Transfer>}
  */
-export async function curl(stage, args, options) {
+export async function curl(args, options) {
   const always = ['--silent', '--show-error', '--max-time', '100', '--write-out', '%{stderr}%{json}\\n'];
   const { code, stdout, stderr } = await finish('curl', [...always, ...args], options);
-  const lines = stderr.split('\n');
-  const infos = lines.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
-  return { code, body: stdout, infos, info: infos.at(-1), stderr };
+  // With --parallel the progress is shown even if it is not wanted, in front of the first report.
+  const infos = [...stderr.matchAll(/\{"certs":.*\}$/gm)].map(([report]) => JSON.parse(report));
+  return { code, body: stdout, infos, info: infos.at(-1) };
 }
 
 /** The same, which must end well. */
-export async function fetched(stage, args, options) {
-  const transfer = await curl(stage, args, options);
+export async function fetched(args, options) {
+  const transfer = await curl(args, options);
   if (transfer.code !== 0) throw new Error(`curl ended with ${transfer.code}: ${transfer.info?.errormsg}`);
   return transfer;
 }

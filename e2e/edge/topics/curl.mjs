@@ -27,7 +27,7 @@ class Way {
   }
 
   async get(path, args = [], options = {}) {
-    const transfer = await fetched(this.stage, [...this.flags, ...args, `${this.root}${path}`], options);
+    const transfer = await fetched([...this.flags, ...args, `${this.root}${path}`], options);
     assert.equal(transfer.info.http_version, this.version, 'the version spoken');
     return transfer;
   }
@@ -81,13 +81,15 @@ async function granted(way, file) {
   assert.equal(seen.received, 100_000);
 }
 
-async function refused(way, file) {
+async function refused(way) {
+  // curl 7.88 does not wait for a 100 on HTTP/2, and takes a reset after an early answer (RFC 9113 §8.1) for an error.
+  // What fits into one frame is sent before that.
+  const file = way.stage.file('body', Buffer.alloc(way.version === '2' ? 1_000 : 100_000, 'x'));
   for (const status of [413, 417]) {
     const path = `/refuse/${status}?${way.version}${Math.random()}`;
-    const { info, code } = await curl(way.stage, [...way.flags, ...ASKS, '--upload-file', file, `${way.root}${path}`]);
+    const { info, code } = await curl([...way.flags, ...ASKS, '--upload-file', file, `${way.root}${path}`]);
     assert.equal(code, 0, `curl ended with ${code}: ${info.errormsg}`);
     assert.equal(info.response_code, status);
-    // curl does not wait on HTTP/2, but sends at once; then the proxy holds the body back.
     if (way.version === '1.1') assert.equal(info.size_upload, 0, 'curl sent nothing of the body');
     const seen = await way.edge.backend.saw(path);
     assert.equal(seen.received, 0, 'no octet of the body reached the backend');
@@ -130,12 +132,12 @@ async function together(way) {
 
 async function oldHttp(stage, edge) {
   const url = `${edge.root('http')}/trailers`;
-  const { body, info } = await fetched(stage, [...edge.trust, '--http1.0', '--dump-header', '-', url]);
+  const { body, info } = await fetched([...edge.trust, '--http1.0', '--dump-header', '-', url]);
   assert.match(body, /^HTTP\/1\.0 200/);
   assert.doesNotMatch(body, /transfer-encoding/i);
   assert.match(body, /\r\n\r\nsome of it\nthe rest\n$/, 'a body that ends with the connection, not in chunks');
   assert.equal(info.http_version, '1');
-  const { infos } = await fetched(stage, [...edge.trust, '--http1.0', '--header', 'Connection: keep-alive',
+  const { infos } = await fetched([...edge.trust, '--http1.0', '--header', 'Connection: keep-alive',
     '--output', '/dev/null', `${edge.root('http')}/old?[1-3]`]);
   assert.equal(infos.length, 3);
   assert.ok(infos.every((answer) => answer.response_code === 200), 'all answered with 200');
@@ -152,9 +154,11 @@ export default async function check(stage) {
     await checks('ranges', ranges);
     await checks('POST and PUT', () => uploads(way, file));
     await checks('Expect, granted by the backend', () => granted(way, file));
-    await checks('Expect, refused with 413 and 417 before the body', () => refused(way, file));
+    await checks('Expect, refused with 413 and 417 before the body', refused);
     await checks('100 MB down and up', () => big(way, whole));
     await checks('trailers', trailers);
+    // curl 7.88 cannot use a connection by prior knowledge twice, whatever server it is. nghttp can: see nghttp.mjs.
+    if (kind.flags.includes('--http2-prior-knowledge')) continue;
     await checks(`${REQUESTS} requests on one connection`, many);
     if (kind.version === '2') await checks(`${REQUESTS} at one time on one connection`, together);
   }

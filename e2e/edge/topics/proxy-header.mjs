@@ -46,7 +46,7 @@ ${poolOf([backend])}`);
     const behind = await relay(stage, port);
     const trust = ['--cacert', authority.cert, ...resolve('site.test', behind)];
     const url = args.at(-1).replace('PORT', behind);
-    const { body } = await fetched(stage, [...trust, ...FROM_CLIENT, '--haproxy-protocol', ...args.slice(0, -1), url]);
+    const { body } = await fetched([...trust, ...FROM_CLIENT, '--haproxy-protocol', ...args.slice(0, -1), url]);
     assert.equal(JSON.parse(body).headers['x-forwarded-for'], CLIENT);
   };
   await stage.check('the client’s address arrives: HTTP/1.1', () => arrives(plain, ['http://site.test:PORT/']));
@@ -57,16 +57,16 @@ ${poolOf([backend])}`);
     arrives(tls, ['--http2', 'https://site.test:PORT/']));
 
   await stage.check('without a header the connection is closed', async () => {
-    const { code } = await curl(stage, [`http://127.0.0.1:${plain}/`]);
-    assert.ok([52, 56].includes(code), `curl ended with ${code}`);
+    const { code } = await curl([`http://127.0.0.1:${plain}/`]);
+    assert.ok([52, 55, 56].includes(code), `curl ended with ${code}`);
   });
   await stage.check('from elsewhere than the load balancer it is closed, whatever it says', async () => {
-    const { code } = await curl(stage, [...FROM_CLIENT, '--haproxy-protocol', `http://127.0.0.1:${plain}/`]);
-    assert.ok([52, 56].includes(code), `curl ended with ${code}`);
+    const { code } = await curl([...FROM_CLIENT, '--haproxy-protocol', `http://127.0.0.1:${plain}/`]);
+    assert.ok([52, 55, 56].includes(code), `curl ended with ${code}`);
   });
   await stage.check('a header where none is configured gets a 400', async () => {
     const before = backend.seen.length;
-    const { info } = await fetched(stage, ['--haproxy-protocol', `http://127.0.0.1:${without}/`]);
+    const { info } = await fetched(['--haproxy-protocol', `http://127.0.0.1:${without}/`]);
     assert.equal(info.response_code, 400);
     assert.equal(backend.seen.length, before, 'nothing reached the backend');
   });
