@@ -194,6 +194,14 @@ fn is_protected(name: &str) -> bool {
     ) || name.starts_with("x-forwarded-")
 }
 
+/// Which trailer fields a message announces: over HTTP/1 only those can be sent on.
+pub fn trailer(fields: &HeaderMap, seen: &Seen) -> Option<HeaderValue> {
+    if !seen.hop {
+        return None;
+    }
+    fields.get(header::TRAILER).cloned()
+}
+
 /// Tells the next hop that trailer fields are welcome: for this connection, as `TE` belongs to one hop.
 pub fn want_trailers(fields: &mut HeaderMap) {
     fields.insert(header::TE, HeaderValue::from_static("trailers"));
@@ -411,6 +419,9 @@ mod tests {
         }
         assert!(seen("expect").expect && seen("x-request-id").request_id && seen("upgrade").upgrade);
         assert!(seen("transfer-encoding").transfer_encoding);
+        let te = |value| Seen::look(&HeaderMap::from_iter([(header::TE, HeaderValue::from_static(value))]));
+        assert!(te("trailers").trailers && te("gzip;q=0.5, Trailers").trailers);
+        assert!(!te("trailers;q=1").trailers && !te("").trailers);
         assert_eq!(seen("user-agent"), Seen::default());
     }
 

@@ -16,6 +16,7 @@ use crate::config::{self, Address, Config, KeySource, Limits, Mode, Pointer, Wan
 use crate::listener::Listener;
 use crate::pool::{self, Affinity, Pool, Sessions};
 use crate::route::Router;
+use crate::transport::Dialing;
 
 /// What all threads work from until the next one comes.
 #[derive(Debug)]
@@ -150,6 +151,9 @@ fn build_pool(settings: &config::Pool, previous: Option<&Pool>, workers: usize, 
         hash_table: hash_table(settings),
         shared: previous.map_or_else(Arc::default, |pool| pool.shared.clone()),
         timeouts: settings.timeouts.clone(),
+        retry: settings.retry,
+        outlier: settings.outlier.clone(),
+        dialing: Dialing::of(settings, previous.map(|pool| &pool.dialing)),
         affinity,
     }
 }

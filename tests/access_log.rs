@@ -146,13 +146,45 @@ fn errors_have_a_line_too() {
 fn a_backend_that_fails_is_named() {
     let backend = Backend::start("a", |conn| drop(conn.request()));
     let (process, address) = logging(&backend, "format = \"json\"");
-    assert_eq!(connect(address).get("/game/7", &[]).status, 502);
+    let mut client = connect(address);
+    assert_eq!(
+        client.send("POST /game/7 HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n").response().status,
+        502
+    );
     let line = &json(&process, 1)[0];
     assert_eq!(
         (&line["status"], &line["backend"], &line["affinity"]),
         (&502.into(), &"a".into(), &"placed".into())
     );
-    assert!(line["error"].is_string());
+    assert!(line["error"].is_string() && line.get("tries").is_none(), "{line}");
+    assert_eq!(client.get("/game/7", &[]).status, 502);
+    let line = &json(&process, 2)[1];
+    assert_eq!((&line["status"], &line["backend"], &line["tries"]), (&502.into(), &"a".into(), &2.into()));
+}
+
+#[test]
+fn a_request_that_was_tried_twice_says_so_and_counts_its_body_once() {
+    let breaking = || {
+        Backend::start("a", |conn| {
+            while conn.request().is_some() && conn.number > 0 {
+                conn.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+            }
+        })
+    };
+    let put = "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello";
+    let backend = breaking();
+    let (process, address) = logging(&backend, "format = \"json\"");
+    let mut client = connect(address);
+    client.send(put).response();
+    client.send(put).response();
+    let lines = json(&process, 2);
+    assert_eq!((&lines[0]["status"], &lines[0]["tries"]), (&200.into(), &2.into()));
+    assert_eq!((&lines[1]["status"], lines[1].get("tries")), (&200.into(), None));
+    assert!(lines.iter().all(|line| line["received"] == 5 && line.get("error").is_none()), "{lines:?}");
+    let backend = breaking();
+    let (process, address) = logging(&backend, "");
+    connect(address).send(put).response();
+    assert!(process.access(1)[0].contains(" tries=2 "), "{:?}", process.access(1));
 }
 
 #[test]

@@ -73,16 +73,28 @@ fn told(problem: &Problem) -> String {
 
 #[test]
 fn the_whole_contract_is_known_and_what_is_not_supported_yet_says_so() {
-    let errors = Config::load(&fixture("contract.toml")).unwrap_err();
-    assert!(
-        errors
-            .problems()
-            .iter()
-            .all(|p| p.kind == ProblemKind::Unsupported && p.message == "not supported yet")
-    );
+    let errors = contract().unwrap_err();
+    let is_known = |p: &Problem| p.kind == ProblemKind::Unsupported && p.message == "not supported yet";
+    assert!(errors.problems().iter().all(is_known), "{errors}");
     let keys: Vec<_> = errors.problems().iter().map(|problem| problem.key.as_str()).collect();
-    let expected = ["server.state_dir", "server.state_interval"];
-    assert_eq!(keys, expected);
+    assert_eq!(keys, ["server.state_dir", "server.state_interval"]);
+}
+
+/// The contract, with the files it names beside it.
+fn contract() -> Result<Config, Errors> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("contract-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let beside = |name: &str, from: &str| fs::copy(fixture(from), folder.join(name)).unwrap();
+    for name in ["contract.toml", "admin.token", "cookie.key"] {
+        beside(name, name);
+    }
+    for name in ["site.pem", "clients.pem", "backends.pem"] {
+        beside(name, "keys/proxy.pem");
+    }
+    beside("site.key", "keys/proxy.key");
+    let config = Config::load(&folder.join("contract.toml"));
+    fs::remove_dir_all(folder).unwrap();
+    config
 }
 
 #[test]
@@ -167,6 +179,8 @@ fn defaults_of_a_pool() {
     assert_eq!(pool.balance, Balance::RoundRobin);
     assert!(pool.sticky.is_none() && pool.health.is_none());
     assert_eq!((pool.outlier.consecutive_failures, pool.outlier.eject), (5, seconds(10)));
+    assert_eq!(pool.outlier.max_ejected_percent, 50);
+    assert_eq!((pool.retry.attempts, pool.retry.budget_percent), (2, 20));
     let times = &pool.timeouts;
     assert_eq!([times.connect, times.response, times.idle], [seconds(2), seconds(60), seconds(60)]);
     assert_eq!([times.tunnel_idle, times.keep_alive], [seconds(3600), seconds(4)]);
@@ -278,7 +292,9 @@ fn every_value_of_a_pool_is_read() {
     ];
     assert_eq!(backends, expected);
     assert!(matches!(&pool.backends[2].address, Address::Name { host, port: 9000 } if host == "localhost"));
-    assert_eq!((pool.outlier.consecutive_failures, pool.outlier.eject), (0, seconds(1)));
+    assert_eq!((pool.outlier.consecutive_failures, pool.outlier.eject), (7, seconds(1)));
+    assert_eq!(pool.outlier.max_ejected_percent, 100);
+    assert_eq!((pool.retry.attempts, pool.retry.budget_percent), (16, 100));
     let times = &pool.timeouts;
     let expected = [seconds(1), seconds(2), seconds(3), seconds(86_400), Duration::ZERO];
     assert_eq!([times.connect, times.response, times.idle, times.tunnel_idle, times.keep_alive], expected);
@@ -475,6 +491,33 @@ fn off_is_accepted_for_what_is_not_supported_yet() {
 fn the_summary_shows_what_the_file_comes_to() {
     let shown = Summary(&Config::load(&fixture("full.toml")).unwrap()).to_string();
     assert_eq!(shown, fs::read_to_string(fixture("full.summary")).unwrap());
+}
+
+#[test]
+fn the_summary_shows_how_backends_are_spoken_to() {
+    let shown = |settings: &str| {
+        let shown =
+            Summary(&parse(&SHORTEST.replace("name = ", &format!("{settings}, name = ")))).to_string();
+        let start = shown.find("speaks").map(|at| at + "speaks".len());
+        let end = shown.find("health").unwrap();
+        start.map(|start| shown[start..end].split_whitespace().collect::<Vec<_>>().join(" "))
+    };
+    assert_eq!(shown("protocol = \"http1\""), None);
+    assert_eq!(
+        shown("protocol = \"http2\", proxy_protocol = \"v2\"").as_deref(),
+        Some("HTTP/2, behind a PROXY header v2")
+    );
+    let files = "ca = \"tests/config/keys/proxy.pem\", cert = \"tests/config/keys/proxy.pem\", key = \"tests/config/keys/proxy.key\"";
+    assert_eq!(
+        shown(&format!("tls = {{ {files}, server_name = \"a.internal\" }}")).as_deref(),
+        Some(
+            "HTTP/1.1, TLS by tests/config/keys/proxy.pem, for a.internal, showing tests/config/keys/proxy.pem"
+        )
+    );
+    assert_eq!(
+        shown("tls = { verify = false }").as_deref(),
+        Some("HTTP/1.1, TLS WITHOUT VERIFICATION: anybody could be a backend")
+    );
 }
 
 #[test]

@@ -272,6 +272,30 @@ fn suspect_unchecked_and_weightless_backends_are_told_apart() {
 }
 
 #[test]
+fn an_ejected_backend_is_no_candidate_unless_all_are() {
+    let fleet = Fleet::new(TABLE);
+    let home = fleet.visit("7");
+    fleet.backend(&home).state.set_outlier(true);
+    let why = |target: &str| {
+        let explanation = fleet.explain(target);
+        (candidate(&explanation, &home).why_not.clone(), explanation.reason)
+    };
+    assert_eq!(why("/game?room=7"), (Some("ejected".into()), Verdict::Bound));
+    assert_eq!(why("/game"), (Some("ejected".into()), Verdict::Balanced));
+    for name in ["a", "b", "c"] {
+        fleet.backend(name).state.set_outlier(true);
+    }
+    assert_eq!(why("/game?room=new").0, None);
+    let hashing = Fleet::new(HASH);
+    let place = |fleet: &Fleet| fleet.explain("/game?room=7").backend.unwrap();
+    let before = place(&hashing);
+    hashing.backend(&before).state.set_outlier(true);
+    assert_eq!(place(&hashing), before, "a hashed key has no memory of where it was");
+    hashing.down(&before);
+    assert_eq!(candidate(&hashing.explain("/game?room=7"), &before).why_not.as_deref(), Some("down"));
+}
+
+#[test]
 fn a_backend_without_a_place_is_passed_by_unless_the_key_is_bound_there() {
     let fleet = Fleet::with(TABLE, "max_connections = 1");
     let home = fleet.visit("7");

@@ -6,6 +6,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use support::backend::ok;
 use support::websocket::{Tunnel, echo};
 use support::{Backend, Client, Events, Proxy, Setup, eventually, get};
 
@@ -47,6 +48,27 @@ fn a_head_in_small_pieces_has_no_longer() {
     assert!(answer.starts_with("HTTP/1.1 408 ") || answer.is_empty(), "{answer}");
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     dripping.join().unwrap();
+}
+
+/// It was answered, and what comes is the rest of its body, not another head.
+#[test]
+fn an_upload_that_is_slower_than_its_answer_is_answered_once() {
+    let backend = Backend::start("a", |conn| {
+        if conn.head().is_some() {
+            conn.send(ok("a"));
+            conn.until_closed();
+        }
+    });
+    let proxy = limited(&backend, "header_timeout = \"300ms\"\nkeep_alive = \"900ms\"");
+    let mut client = proxy.connect();
+    let upload = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 38\r\n\r\nx";
+    assert_eq!(client.send(upload).response().status, 200);
+    eventually("the answer is over", || proxy.status("a").in_flight == 0);
+    for octet in ["m", "o", "r", "e"] {
+        client.send(octet);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(String::from_utf8(client.rest()).unwrap(), "");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What is known of a backend while the process runs. Keyed by identity, so it outlasts reloads.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::health::{Failing, Health};
@@ -25,6 +25,10 @@ pub struct State {
     /// When it was last named, as [`Now`].
     heard: AtomicU64,
     wishes: Mutex<Wishes>,
+    /// Failures of traffic in a row, over all workers. Written when one fails, and by the first that does not after that:
+    /// as long as all goes well it is only read.
+    streak: AtomicU32,
+    outlier: AtomicBool,
     workers: Box<[Counters]>,
 }
 
@@ -34,6 +38,8 @@ pub struct State {
 pub struct Counters {
     /// Requests sent.
     pub requests: Counter,
+    /// Requests sent to it after another try had failed, be it here or elsewhere; they are among [`Self::requests`].
+    pub retries: Counter,
     /// Failed connects, resets and time-outs before the response head.
     pub failures: Counter,
     /// Requests whose response has not ended.
@@ -83,6 +89,8 @@ impl State {
             instance: Mutex::default(),
             heard: AtomicU64::new(u64::MAX),
             wishes: Mutex::default(),
+            streak: AtomicU32::new(0),
+            outlier: AtomicBool::new(false),
             workers: (0..workers).map(|_| Counters::default()).collect(),
         }
     }
@@ -155,6 +163,30 @@ impl State {
     pub fn set_instance(&self, instance: &str) -> Option<Arc<str>> {
         let mut known = self.instance.lock().unwrap_or_else(PoisonError::into_inner);
         known.replace(instance.into())
+    }
+
+    /// Whether traffic has ejected it, for a time.
+    pub fn is_outlier(&self) -> bool {
+        self.outlier.load(Ordering::Acquire)
+    }
+
+    /// Ejects the backend or lets it return; either way its failures are counted anew. Only the health monitor does;
+    /// workers see it with the pool's next generation.
+    pub fn set_outlier(&self, outlier: bool) {
+        self.streak.store(0, Ordering::Relaxed);
+        self.outlier.store(outlier, Ordering::Release);
+    }
+
+    /// Traffic has failed at this backend; how often in a row, over all workers.
+    pub fn went_wrong(&self) -> u32 {
+        self.streak.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+    }
+
+    /// Traffic has gone well at this backend.
+    pub fn went_well(&self) {
+        if self.streak.load(Ordering::Relaxed) != 0 {
+            self.streak.store(0, Ordering::Relaxed);
+        }
     }
 
     /// Whether and how the backend leaves.

@@ -8,6 +8,7 @@ mod cookie;
 mod error;
 mod file;
 mod fleet;
+mod health;
 mod key;
 mod pointer;
 mod preset;
@@ -23,17 +24,16 @@ mod value;
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::ops::RangeInclusive;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use http::HeaderName;
 use ipnet::IpNet;
 
 pub use cookie::{Cookie, SameSite, Sealed, Secret, Secure};
 pub use error::{Errors, Problem, ProblemKind};
 pub use fleet::{Balance, Drain, Protocol, ProxyProtocol, Retry, Wanted};
+pub use health::{Field, Health, Probe};
 pub use key::{KeyError, KeySource, PathTemplate, Segment, TokenPlace};
 pub use pointer::{Pointer, PointerError};
 pub use preset::Preset;
@@ -254,55 +254,6 @@ pub struct Table {
     pub capacity: NonZeroUsize,
 }
 
-/// `[pool.health]`: active checks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Health {
-    /// What is asked.
-    pub probe: Probe,
-    /// From one check's start to the next. Default 2 s.
-    pub interval: Duration,
-    /// For the whole answer. Default 1 s.
-    pub timeout: Duration,
-    /// Good checks in a row that bring a backend up. Default 2, at least 1.
-    pub rise: u32,
-    /// Failed checks in a row that take it down. Default 3, at least 1.
-    pub fall: u32,
-    /// Where an answer names the life of the backend's process; another name means that its memory is gone.
-    pub instance: Option<Field>,
-    /// Where an answer says that the backend wants to be drained.
-    pub drain: Option<Field>,
-}
-
-/// A part of a health answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Field {
-    /// The value of this header field.
-    Header(HeaderName),
-    /// What this JSON pointer (RFC 6901) leads to in the body.
-    Json(Pointer),
-}
-
-/// What an active check does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Probe {
-    /// A TCP connect.
-    Tcp,
-    /// `GET path`, good if the status is in one of the ranges.
-    Http {
-        /// Origin-form target.
-        path: String,
-        /// The `Host` header; `None`: the backend's address.
-        host: Option<String>,
-        /// Good statuses. Default 200-399.
-        status: Vec<RangeInclusive<u16>>,
-    },
-    /// `Check` of `grpc.health.v1.Health`, good if it answers `SERVING`.
-    Grpc {
-        /// Which service is asked for; empty: the server as a whole (the default).
-        service: String,
-    },
-}
-
 /// `[pool.outlier]`: what traffic tells of a backend's health.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outlier {
@@ -318,7 +269,7 @@ pub struct Outlier {
 /// `[pool.timeouts]`.
 #[derive(Debug, Clone)]
 pub struct Timeouts {
-    /// For a TCP connect. Default 2 s.
+    /// For a connection to a backend, all handshakes included. Default 2 s.
     pub connect: Duration,
     /// From the request sent to the response head. Default 60 s.
     pub response: Duration,

@@ -9,8 +9,8 @@ use std::time::Duration;
 use humantime::format_duration;
 
 use super::{
-    Backend, Config, Cookie, Field, Health, KeySource, Listener, Mode, OnBackendDown, Pool, Probe, Route,
-    Secure, ServerTls, Sticky, Wanted,
+    Backend, ClientTls, Config, Cookie, Field, Health, KeySource, Listener, Mode, OnBackendDown, Outlier,
+    Pool, Probe, Protocol, ProxyProtocol, Retry, Route, Secure, ServerTls, Sticky, Verify, Wanted,
 };
 use crate::columns::{WIDTH, cut, write_labelled, write_table};
 
@@ -71,8 +71,13 @@ fn route_row(route: &Route, pools: &[Pool]) -> [String; 4] {
 fn write_pool(f: &mut Formatter<'_>, pool: &Pool) -> fmt::Result {
     writeln!(f, "  {}", cut(&pool.name, WIDTH - 2))?;
     write_labelled(f, "balance", &balance(pool))?;
+    match speech(pool).as_slice() {
+        [] => {}
+        items => write_labelled(f, "speaks", items)?,
+    }
     pool.sticky.as_ref().map_or(Ok(()), |sticky| write_sticky(f, sticky))?;
     write_labelled(f, "health", &health(pool))?;
+    write_labelled(f, "retry", &retry(pool.retry))?;
     write_labelled(f, "drain", &drain(pool))?;
     write_backends(f, &pool.backends)
 }
@@ -86,6 +91,35 @@ fn balance(pool: &Pool) -> Vec<String> {
         (!slowly.is_zero()).then(|| format!("slow start over {}", format_duration(slowly))),
     ];
     items.into_iter().flatten().collect()
+}
+
+/// What is spoken to backends, where it is not plain HTTP/1.1.
+fn speech(pool: &Pool) -> Vec<String> {
+    let protocol = match pool.protocol {
+        Protocol::Http1 => "HTTP/1.1",
+        Protocol::Http2 => "HTTP/2",
+    };
+    let header = match pool.proxy_protocol {
+        ProxyProtocol::None => None,
+        ProxyProtocol::V1 => Some("behind a PROXY header v1"),
+        ProxyProtocol::V2 => Some("behind a PROXY header v2"),
+    };
+    let is_plain = pool.protocol == Protocol::Http1 && header.is_none() && pool.tls.is_none();
+    let items = iter::once(protocol.to_owned()).chain(header.map(str::to_owned));
+    let items = items.chain(pool.tls.iter().flat_map(encryption));
+    items.filter(|_| !is_plain).collect()
+}
+
+/// Whom backends are believed to be by TLS, and whom they see.
+fn encryption(tls: &ClientTls) -> Vec<String> {
+    let verified = match (tls.verify, &tls.roots.file) {
+        (Verify::Nothing, _) => "TLS WITHOUT VERIFICATION: anybody could be a backend".to_owned(),
+        (Verify::Peer, Some(file)) => format!("TLS by {}", file.display()),
+        (Verify::Peer, None) => "TLS by the system's authorities".to_owned(),
+    };
+    let name = tls.server_name.as_ref().map(|name| format!("for {}", name.to_str()));
+    let shown = tls.identity.as_ref().map(|identity| format!("showing {}", identity.cert.display()));
+    [Some(verified), name, shown].into_iter().flatten().collect()
 }
 
 /// How long a backend takes to leave.
@@ -206,17 +240,30 @@ fn learnt(sources: &[KeySource]) -> Vec<String> {
 
 fn health(pool: &Pool) -> Vec<String> {
     let checks = pool.health.as_ref().map_or_else(|| vec!["by failed connects only".to_owned()], checks);
+    let Outlier { consecutive_failures: failures, eject, .. } = pool.outlier;
+    let outlier =
+        (failures > 0).then(|| format!("ejected for {} after {failures} failures", format_duration(eject)));
     let panic = pool.panic_threshold;
     let panic = (panic > 0).then(|| format!("nothing moves while more than {panic} % fail"));
-    checks.into_iter().chain(panic).collect()
+    checks.into_iter().chain(outlier).chain(panic).collect()
+}
+
+/// How often a request is tried, and for how many of them.
+fn retry(retry: Retry) -> Vec<String> {
+    match retry {
+        Retry { attempts: 1, .. } | Retry { budget_percent: 0, .. } => vec!["never".to_owned()],
+        Retry { attempts, budget_percent } => {
+            vec![format!("up to {attempts} tries"), format!("for {budget_percent} % of the requests")]
+        }
+    }
 }
 
 fn checks(health: &Health) -> Vec<String> {
     let probe = match &health.probe {
         Probe::Tcp => "TCP connect".to_owned(),
         Probe::Http { path, .. } => format!("GET {path}"),
-        Probe::Grpc { service } if service.is_empty() => "gRPC health".to_owned(),
-        Probe::Grpc { service } => format!("gRPC health of {service}"),
+        Probe::Grpc { service, .. } if service.is_empty() => "gRPC health".to_owned(),
+        Probe::Grpc { service, .. } => format!("gRPC health of {service}"),
     };
     let said = |what: &str, field: &Option<Field>| Some(format!("{what} in {}", field.as_ref()?));
     let items = [

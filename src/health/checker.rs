@@ -4,21 +4,22 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
 use tokio::net::lookup_host;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
 use crate::affinity::SessionTable;
 use crate::backend::health::{Machine, Observation};
 use crate::backend::{Backend, Cause, Health, Leave, State};
 use crate::clock::Clock;
-use crate::config::{self, Address, Field, Probe};
+use crate::config::{self, Address, Probe};
 use crate::pool::{self, Pool, Shared};
 use crate::snapshot::Checks;
 use crate::transport::probe::{self, ProbeError, Question};
+use crate::transport::{Dialing, Introduction, Way};
 
 use super::report::Report;
+use super::until;
 
 /// News from a worker.
 #[derive(Debug)]
@@ -37,6 +38,7 @@ pub(super) struct Subject {
     pool: Arc<str>,
     name: Arc<str>,
     address: Address,
+    dialing: Arc<Dialing>,
     checks: Checks,
     state: Arc<State>,
     shared: Arc<Shared>,
@@ -47,7 +49,8 @@ pub(super) struct Subject {
 impl PartialEq for Subject {
     fn eq(&self, other: &Self) -> bool {
         let tables = (self.table.as_ref().map(Arc::as_ptr), other.table.as_ref().map(Arc::as_ptr));
-        self.address == other.address && self.checks == other.checks && tables.0 == tables.1
+        let alike = self.address == other.address && self.dialing.id == other.dialing.id;
+        alike && self.checks == other.checks && tables.0 == tables.1
     }
 }
 
@@ -57,12 +60,19 @@ impl Subject {
             pool: pool.name.clone(),
             name: backend.name.clone(),
             address: backend.address.clone(),
+            dialing: pool.dialing.clone(),
             checks: checks.clone(),
             state: backend.state.clone(),
             shared: pool.shared.clone(),
             table: pool.table().cloned(),
             clock,
         }
+    }
+
+    /// How the backend is reached at `address` by a check.
+    fn way(&self, address: SocketAddr) -> Way {
+        let (dialing, host) = (self.dialing.clone(), self.address.clone());
+        Way { dialing, address, host, introduction: Introduction::Proxy }
     }
 }
 
@@ -201,39 +211,43 @@ impl Checker {
             return (Observation::Refused, "its name does not resolve".into());
         };
         let answer = match &self.subject.checks.active {
-            None => probe::tcp(address, self.subject.checks.connect).await.map(|()| None),
+            None => probe::tcp(&self.subject.way(address), self.subject.checks.connect).await.map(|()| None),
             Some(active) => self.ask(address, active).await,
         };
         match answer {
             Ok(None) => (Observation::Good, "a check went well".into()),
-            Ok(Some(status)) => (Observation::Bad, format!("a check answered {status}")),
+            Ok(Some(bad)) => (Observation::Bad, format!("a check answered {bad}")),
             Err(error) if error.is_silence() => (Observation::Silent, error.to_string()),
             Err(error) => (Observation::Refused, error.to_string()),
         }
     }
 
-    /// Makes an active check; returns the status if it is a bad one.
-    async fn ask(
-        &self,
-        address: SocketAddr,
-        active: &config::Health,
-    ) -> Result<Option<StatusCode>, ProbeError> {
-        let Probe::Http { path, host, status } = &active.probe else {
-            return probe::tcp(address, active.timeout).await.map(|()| None);
-        };
+    /// Makes an active check; returns what is bad about the answer, if anything is.
+    async fn ask(&self, address: SocketAddr, active: &config::Health) -> Result<Option<String>, ProbeError> {
+        let way = &self.subject.way(address);
         let own = self.subject.address.to_string();
-        let host = host.as_deref().unwrap_or(&own);
-        let reads =
-            [&active.instance, &active.drain].iter().any(|field| matches!(field, Some(Field::Json(_))));
-        let body = if reads { probe::MAX_BODY } else { 0 };
-        let answer = probe::http(Question { address, host, path, limit: active.timeout, body }).await?;
+        let limit = active.timeout;
+        let (answer, complaint) = match &active.probe {
+            Probe::Tcp => return probe::tcp(way, limit).await.map(|()| None),
+            Probe::Http { path, host, status } => {
+                let host = host.as_deref().unwrap_or(&own);
+                let body = if active.reads_body() { probe::MAX_BODY } else { 0 };
+                let answer = probe::http(Question { way, host, path, limit, body }).await?;
+                let is_good = status.iter().any(|range| range.contains(&answer.status.as_u16()));
+                let complaint = (!is_good).then(|| answer.status.to_string());
+                (answer, complaint)
+            }
+            Probe::Grpc { host, service } => {
+                let host = host.as_deref().unwrap_or(&own);
+                probe::grpc(way, (host, service), limit).await?
+            }
+        };
         let report = Report::read(&answer, active.instance.as_ref(), active.drain.as_ref());
         if let Some(instance) = &report.instance {
             self.lives_as(instance);
         }
         self.leaves(report.draining);
-        let good = report.draining || status.iter().any(|range| range.contains(&answer.status.as_u16()));
-        Ok((!good).then_some(answer.status))
+        Ok(complaint.filter(|_| !report.draining))
     }
 
     fn observe(&mut self, observation: Observation, why: &str) {
@@ -318,12 +332,5 @@ impl Checker {
             state.set_owner(table.succeed_owner(state.owner()));
         }
         shared.changed();
-    }
-}
-
-async fn until(due: Option<Instant>) {
-    match due {
-        Some(at) => sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }

@@ -1,6 +1,8 @@
-//! Active checks and what failed connects say: one task for each backend, and the only writer of health.
+//! Active checks and what failed connects say: one task for each backend, and the only writer of health. Beside them,
+//! who is ejected since traffic fails there.
 
 mod checker;
+mod outliers;
 mod report;
 
 use std::collections::HashMap;
@@ -9,13 +11,14 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::backend::Health;
 use crate::backend::health::Observation;
 use crate::clock::Clock;
 use crate::snapshot::Snapshot;
 use checker::{Checker, Nudge, Subject};
+use outliers::Outliers;
 
 /// How workers talk to the health monitor.
 #[derive(Debug, Clone)]
@@ -25,6 +28,7 @@ pub struct Reporter(mpsc::Sender<Report>);
 enum Report {
     Follow(Arc<Snapshot>),
     Nudge { backend: u64, nudge: Nudge },
+    FailedOften { backend: u64 },
 }
 
 /// Reports under way at one time. Beyond, what need not be answered is dropped: it will be seen again.
@@ -35,6 +39,7 @@ const REPORTS: usize = 1024;
 pub struct Monitor {
     reports: mpsc::Receiver<Report>,
     checkers: HashMap<u64, Running>,
+    outliers: Outliers,
     settled: watch::Sender<bool>,
     clock: Clock,
 }
@@ -50,7 +55,8 @@ struct Running {
 pub fn monitor(clock: Clock) -> (Monitor, Reporter, watch::Receiver<bool>) {
     let (sender, reports) = mpsc::channel(REPORTS);
     let (settled, is_settled) = watch::channel(false);
-    (Monitor { reports, checkers: HashMap::new(), settled, clock }, Reporter(sender), is_settled)
+    let (checkers, outliers) = (HashMap::new(), Outliers::default());
+    (Monitor { reports, checkers, outliers, settled, clock }, Reporter(sender), is_settled)
 }
 
 impl Reporter {
@@ -62,6 +68,12 @@ impl Reporter {
     /// A connect to a suspect backend went well.
     pub fn connected(&self, backend: u64) {
         self.nudge(backend, Nudge::Connected);
+    }
+
+    /// Traffic has failed at a backend as often in a row as its pool lets pass.
+    pub fn failed_often(&self, backend: u64) {
+        // If this is dropped, the next failure says it again.
+        let _ = self.0.try_send(Report::FailedOften { backend });
     }
 
     fn nudge(&self, backend: u64, nudge: Nudge) {
@@ -90,14 +102,25 @@ impl Reporter {
 impl Monitor {
     /// Works until all reporters are gone.
     pub async fn run(mut self) {
-        while let Some(report) = self.reports.recv().await {
-            match report {
-                Report::Follow(snapshot) => self.follow(&snapshot),
-                Report::Nudge { backend, nudge } => {
-                    if let Some(running) = self.checkers.get(&backend) {
-                        // A checker that has much to hear is about to check.
-                        let _ = running.nudges.try_send(nudge);
-                    }
+        loop {
+            tokio::select! {
+                report = self.reports.recv() => match report {
+                    Some(report) => self.hear(report),
+                    None => return,
+                },
+                () = until(self.outliers.next_return()) => self.outliers.let_return(),
+            }
+        }
+    }
+
+    fn hear(&mut self, report: Report) {
+        match report {
+            Report::Follow(snapshot) => self.follow(&snapshot),
+            Report::FailedOften { backend } => self.outliers.eject(backend),
+            Report::Nudge { backend, nudge } => {
+                if let Some(running) = self.checkers.get(&backend) {
+                    // A checker that has much to hear is about to check.
+                    let _ = running.nudges.try_send(nudge);
                 }
             }
         }
@@ -105,6 +128,7 @@ impl Monitor {
 
     /// Keeps the checkers whose backend and settings have not changed.
     fn follow(&mut self, snapshot: &Snapshot) {
+        self.outliers.follow(&snapshot.pools);
         let (first_checks, all_checked) = mpsc::channel::<()>(1);
         let mut wanted = HashMap::new();
         for (pool, checks) in snapshot.pools.iter().zip(&snapshot.checks) {
@@ -144,5 +168,12 @@ fn start(subject: Subject, first_check: mpsc::Sender<()>) -> Running {
 fn stop(running: Option<Running>) {
     if let Some(running) = running {
         running.task.abort();
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }

@@ -57,7 +57,7 @@ mod tests {
         for (name, value) in fields {
             headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        Answer { status: StatusCode::OK, headers, body: body.into() }
+        Answer { status: StatusCode::OK, headers, body: body.into(), trailers: None }
     }
 
     fn header(name: &'static str) -> Field {

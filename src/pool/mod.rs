@@ -22,6 +22,7 @@ use crate::balance::HashTable;
 use crate::clock::Now;
 use crate::config::{self, Balance, KeySource, OnBackendDown, Pointer, Timeouts};
 use crate::stable_hash;
+use crate::transport::Dialing;
 
 pub use commit::{Commit, Lease, Lesson, Lessons};
 pub use decide::{Choice, Decision, Reason, Refusal, Tie};
@@ -51,8 +52,14 @@ pub struct Pool {
     pub hash_table: Option<Arc<HashTable>>,
     /// What is remembered of keys.
     pub affinity: Affinity,
+    /// How backends are reached.
+    pub dialing: Arc<Dialing>,
     /// How long things may take.
     pub timeouts: Timeouts,
+    /// When requests are tried again.
+    pub retry: config::Retry,
+    /// When traffic ejects a backend.
+    pub outlier: config::Outlier,
     /// What all configurations of this pool share.
     pub shared: Arc<Shared>,
 }

@@ -32,6 +32,8 @@ pub enum Bar {
     Unchecked,
     /// It is suspect, and others are not.
     Suspect,
+    /// Traffic failed there too often in a row, and others are left.
+    Ejected,
     /// It is down.
     Down,
     /// It has all the requests it may have.
@@ -52,6 +54,7 @@ impl Bar {
             Self::Weightless => "weight 0",
             Self::Unchecked => "not checked yet",
             Self::Suspect => "suspect",
+            Self::Ejected => "ejected",
             Self::Down => "down",
             Self::Busy => "at max_connections",
             Self::Full => "at max_sessions",
@@ -102,6 +105,7 @@ impl Pool {
             _ if weight == 0 => Bar::Weightless,
             Health::Down => Bar::Down,
             Health::Unknown => Bar::Unchecked,
+            Health::Suspect | Health::Up if view.is_outlier(backend) => Bar::Ejected,
             Health::Suspect | Health::Up => Bar::Suspect,
         }
     }

@@ -73,6 +73,7 @@ pub enum Keeper {
 #[derive(Debug)]
 struct Standing {
     health: Health,
+    outlier: bool,
     failing: Failing,
     since: Now,
     address: Option<SocketAddr>,
@@ -151,6 +152,11 @@ impl View {
         &self.leaving
     }
 
+    /// Whether traffic has ejected a backend for a time.
+    pub fn is_outlier(&self, backend: u32) -> bool {
+        self.standing(backend).is_some_and(|standing| standing.outlier)
+    }
+
     /// Whether so many backends seem to fail that nothing bound is moved for that.
     pub fn panics(&self) -> bool {
         self.panics
@@ -199,6 +205,7 @@ impl Standing {
                 incarnation: state.incarnation(),
             },
             health: state.health(),
+            outlier: state.is_outlier(),
             failing: state.failing(),
             since: state.since(),
             address: state.address(),
@@ -221,7 +228,7 @@ fn panics(backends: &[Standing], threshold: u32) -> bool {
 enum Suspects {
     /// New work only where no other backend can take it.
     LastResort,
-    /// As good as any: hashing has no memory, so leaving one out would move its keys.
+    /// As good as any, as are ejected ones: hashing has no memory, so leaving one out would move its keys.
     Included,
     /// No new work at all.
     Excluded,
@@ -249,7 +256,17 @@ impl Chooser {
         if candidates.is_empty() && suspects != Suspects::Excluded {
             candidates = of(&[Health::Suspect]);
         }
+        if suspects != Suspects::Included {
+            leave_out(&mut candidates, |backend| backends[backend as usize].outlier);
+        }
         Self { balancer: Balancer::new(policy, &candidates, seed, pool.hash_table.clone()), candidates }
+    }
+}
+
+/// Leaves the ejected ones out, unless all are: then they count as if none were.
+fn leave_out(candidates: &mut Vec<Candidate>, is_ejected: impl Fn(u32) -> bool) {
+    if candidates.iter().any(|candidate| !is_ejected(candidate.backend)) {
+        candidates.retain(|candidate| !is_ejected(candidate.backend));
     }
 }
 

@@ -6,7 +6,6 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use super::lesson::Reader;
 use super::running::Running;
@@ -14,6 +13,7 @@ use super::{Carrier, Client};
 use crate::headers;
 use crate::transport::exchange::Phase;
 use crate::transport::io::Activity;
+use crate::transport::{Arriving, BrokenOff};
 
 /// The body of a response. Its client counts as busy until it is dropped.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ enum Kind {
 /// A body on its way from a backend.
 #[derive(Debug)]
 pub(super) struct Stream {
-    pub(super) incoming: Incoming,
+    pub(super) incoming: Arriving,
     /// None once the body has ended.
     pub(super) running: Option<Running>,
     /// Looks for a session key in it; none when there is nothing to be found, or no more.
@@ -130,14 +130,14 @@ impl Stream {
         }
     }
 
-    fn break_off(&mut self, error: &hyper::Error) {
+    fn break_off(&mut self, error: &BrokenOff) {
         if let Some(running) = &mut self.running {
             running.counters().failures.up();
             running.note(|| format!("the response body broke off: {error}"));
         }
     }
 
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         let frame = match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
             Some(Ok(frame)) => frame,
             Some(Err(error)) => {
@@ -163,12 +163,12 @@ impl Stream {
 
 impl HttpBody for Body {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BrokenOff;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         match &mut self.kind {
             Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Kind::Absent => Poll::Ready(None),

@@ -10,9 +10,11 @@ use http::HeaderValue;
 use ipnet::IpNet;
 
 use super::places::Place;
+use super::worker::Destination;
 use crate::headers::{Peer, is_trusted};
 use crate::transport::exchange::Membership;
 use crate::transport::io::{Activity, Pulse};
+use crate::transport::{Introduction, Links};
 
 /// A client connection, as its requests see it.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub(crate) struct Client {
     active: Cell<usize>,
     /// On an HTTP/1 connection: the exchange whose response body is on its way to this client.
     pub(super) streaming: RefCell<Option<Rc<Membership>>>,
+    /// Connections to backends that began with this client's addresses, and end with its connection.
+    pub(super) links: RefCell<Vec<(Destination, Rc<Links>)>>,
     /// Kept as long as anything of the connection lives, a tunnel included.
     _place: Place,
 }
@@ -39,7 +43,6 @@ pub(crate) struct Line {
     /// The client: the other end of the socket, or whom a PROXY header names there.
     pub(crate) peer: SocketAddr,
     /// Where it connected to.
-    #[expect(dead_code, reason = "told to backends that want a PROXY header")]
     pub(crate) local: SocketAddr,
     /// What the TLS handshake has told; none without TLS.
     pub(crate) tls: Option<Secured>,
@@ -70,7 +73,21 @@ impl Client {
         let ip = line.peer.ip().to_canonical();
         let text = ip.to_string();
         let ip_value = HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("unknown"));
-        Self { line, ip, ip_value, pulse, active: Cell::new(0), streaming: RefCell::new(None), _place: place }
+        Self {
+            line,
+            ip,
+            ip_value,
+            pulse,
+            active: Cell::new(0),
+            streaming: RefCell::new(None),
+            links: RefCell::default(),
+            _place: place,
+        }
+    }
+
+    /// How a connection made for this client is introduced to a backend.
+    pub(super) fn introduction(&self) -> Introduction {
+        Introduction::Client { source: self.line.peer, destination: self.line.local }
     }
 
     /// Whether the exchange whose response is on its way was called to end. Otherwise the task of `cx` will hear of it.

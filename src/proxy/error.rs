@@ -9,6 +9,8 @@ use http::{HeaderValue, Response, StatusCode, Version, header};
 use super::Body;
 use crate::path::Unclear;
 use crate::pool::Refusal;
+use crate::transport::exchange::Phase;
+use crate::watch::Call;
 
 /// Why a request is not answered by a backend.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +63,15 @@ pub(super) enum Error {
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 impl Error {
+    /// What it means that an exchange was called in this phase, before there was a response.
+    pub(super) fn of_call(call: Call, phase: Phase) -> Self {
+        match (call, phase) {
+            (Call::Overdue, Phase::RequestBody) => Self::RequestTimeout,
+            (Call::Overdue, _) => Self::ResponseTimeout,
+            (Call::Moved | Call::Stopping | Call::Drop, _) => Self::Moving,
+        }
+    }
+
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) | Self::BodyBroken => StatusCode::BAD_REQUEST,

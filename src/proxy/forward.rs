@@ -1,4 +1,6 @@
-//! Finding a backend that takes the request: decide, find room, connect, commit, send, and again where nothing was sent.
+//! Finding a backend that takes the request: decide, find room, connect, commit, send, and again where that may be.
+
+mod failed;
 
 use std::pin::pin;
 use std::rc::Rc;
@@ -6,8 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Request, Response};
-use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::{sleep, timeout};
 
@@ -16,23 +16,21 @@ use super::error::Error;
 use super::moving::{self, Waiting};
 use super::outbound::{self, Outbound};
 use super::request::{Asked, Reply};
+use super::retry::Tries;
 use super::room::Room;
 use super::running::{Begun, Running};
 use super::upgrade::{self, ClientEnd};
 use super::worker::{AskPool, Current};
-use super::{Plan, Worker, respond, ticket};
+use super::{Client, Plan, Worker, respond, ticket};
 use crate::affinity::Ticket;
 use crate::backend::Health;
 use crate::backend::health::Observation;
 use crate::clock::Now;
 use crate::headers;
 use crate::pool::{Affinity, Commit, Decision, Lease, Pool, Refusal, Tie, View};
-use crate::transport::exchange::{Fault, Membership, Phase};
-use crate::transport::{DialError, Link, Outgoing, dial};
-use crate::watch::Call;
+use crate::transport::exchange::{Membership, Phase};
+use crate::transport::{Arriving, DialError, Link, Outgoing};
 
-/// Backends a request without a binding is offered to before it fails.
-const ATTEMPTS: usize = 2;
 /// Decisions made for one request, all reasons to decide again together. Far beyond what a healthy fleet needs.
 const ROUNDS: usize = 16;
 /// Between two looks at a fleet that is just changing.
@@ -45,12 +43,12 @@ pub(super) struct Forward {
     current: Rc<Current>,
     plan: Plan,
     membership: Rc<Membership>,
+    client: Rc<Client>,
     /// The time when something was last waited for.
     now: Now,
     /// Backends that refused it, or have no room for it.
     skip: Vec<u32>,
-    /// How many refused it.
-    refused: usize,
+    tries: Tries,
     room: Room,
     /// The tie that is to be cut although the former backend of the key has not let go of it.
     force: Option<Tie>,
@@ -82,9 +80,11 @@ enum Next {
 /// What came of sending a request.
 #[derive(Debug)]
 enum Sent {
-    Answered(Response<Incoming>),
+    Answered(Response<Arriving>),
     /// Nothing of it was sent, and it may be sent again.
     Unsent(Box<Request<Outgoing>>),
+    /// Its connection broke without an octet of a response.
+    Broken,
     Failed(Error),
 }
 
@@ -94,8 +94,10 @@ impl Forward {
         for sealer in &current.snapshot.sealers {
             sealer.strip(&mut asked.parts.headers);
         }
+        current.budget(plan.pool).earn();
         let membership = Rc::new(worker.exchanges.begin());
         let limits = &current.snapshot.limits;
+        let client = asked.client.clone();
         let Outbound { request, upgrade, reply } =
             outbound::prepare(asked, &membership, current.pool(plan.pool), limits, worker.clock);
         Box::new(Self {
@@ -104,8 +106,9 @@ impl Forward {
             current,
             plan,
             membership,
+            client,
             skip: Vec::new(),
-            refused: 0,
+            tries: Tries::default(),
             room: Room::default(),
             force: None,
             acquitted: false,
@@ -138,7 +141,17 @@ impl Forward {
                     self.now = self.worker.clock.now();
                     self.request = Some(*returned);
                     self.reply.record = running.take_record();
-                    self.tried_in_vain(&decision, running.link.as_ref());
+                    if !running.is_reused() && !self.tries_again(&decision, &running) {
+                        return self.reply.fail(&Error::Broken);
+                    }
+                }
+                Sent::Broken => {
+                    self.now = self.worker.clock.now();
+                    self.request = self.tries.again();
+                    self.reply.record = running.take_record();
+                    if self.request.is_none() || !self.tries_again(&decision, &running) {
+                        return self.reply.fail(&Error::Broken);
+                    }
                 }
                 Sent::Failed(error) => {
                     self.reply.record = running.take_record();
@@ -205,7 +218,7 @@ impl Forward {
             Refusal::Outdated => self.catch_up().await,
             _ => match self.room.first_full() {
                 Some(backend) => self.queue_for(backend).await,
-                None => Err(refusal.into()),
+                None => self.go_back().ok_or(refusal.into()),
             },
         };
         self.now = self.worker.clock.now();
@@ -307,11 +320,14 @@ impl Forward {
         let dialed = match view.address(decision.backend) {
             None => Err(DialError::Unresolved),
             Some(address) => {
-                let links = self.worker.links(&self.current, (self.plan.pool, decision.backend), address);
-                if let Some(link) = links.take() {
+                let backend = (self.plan.pool, decision.backend);
+                let links = self.worker.links(&self.current, backend, address, &self.client);
+                if self.tries.may_reuse()
+                    && let Some(link) = links.take()
+                {
                     return Ok(link);
                 }
-                let dialed = Box::pin(dial(address, self.pool().timeouts.connect, links)).await;
+                let dialed = Box::pin(links.connect(&self.pool().timeouts)).await;
                 self.now = self.worker.clock.now();
                 dialed
             }
@@ -340,9 +356,14 @@ impl Forward {
         let health = &self.worker.core.health;
         tracing::debug!(pool = %pool.name, backend = %backend.name, %error, "connect failed");
         backend.state.counters(self.worker.index).failures.up();
+        self.worker.blame(pool, backend);
         let how = if error.is_silence() { Observation::Silent } else { Observation::Refused };
         health.connect_failed(backend.state.id, how);
+        if let Some(record) = &mut self.reply.record {
+            record.tries = self.tries.count();
+        }
         if decision.tie.is_fixed() {
+            self.tries.fail();
             if self.current.view(self.plan.pool).panics() {
                 return Next::Fail(Error::Unreachable);
             }
@@ -356,8 +377,7 @@ impl Forward {
             return if decide { Next::Decide } else { Next::Fail(Error::Unreachable) };
         }
         self.skip.push(decision.backend);
-        self.refused += 1;
-        if self.refused < ATTEMPTS { Next::Decide } else { Next::Fail(Error::NoBackend) }
+        if self.may_try_again() { Next::Decide } else { Next::Fail(Error::NoBackend) }
     }
 
     fn begin(&mut self, reached: Reached) -> Running {
@@ -365,6 +385,7 @@ impl Forward {
         if let Some(record) = &mut self.reply.record {
             record.backend = Some(self.current.backend_name(self.plan.pool, decision.backend));
             record.affinity = Some(decision.reason.as_str());
+            record.tries = self.tries.count();
         }
         let begun = Begun {
             pool: self.plan.pool,
@@ -377,7 +398,12 @@ impl Forward {
             record: self.reply.record.take(),
             now: self.now,
         };
-        Running::begin(self.worker.clone(), self.current.clone(), self.membership.clone(), begun)
+        let running =
+            Running::begin(self.worker.clone(), self.current.clone(), self.membership.clone(), begun);
+        if self.tries.count() > 1 {
+            running.counters().retries.up();
+        }
+        running
     }
 
     fn ticket_due(&self, decision: &Decision, lease: &Lease) -> Option<Box<Ticket>> {
@@ -394,48 +420,25 @@ impl Forward {
         let (Some(link), Some(mut request)) = (&mut running.link, self.request.take()) else {
             return Sent::Failed(Error::Broken);
         };
+        if self.upgrade.is_none() {
+            self.tries.keep(&request, self.current.pool(self.plan.pool).retry);
+        }
         if let Some(epoch) = epoch.filter(|_| self.pool().tells_epochs()) {
             request.headers_mut().insert(headers::X_SESSION_EPOCH, HeaderValue::from(epoch));
         }
-        let sent = pin!(link.sender.try_send_request(request));
-        match self.membership.unless_called(sent).await {
+        let answered = self.membership.unless_called(pin!(link.send(request))).await;
+        match answered {
             Ok(Ok(response)) => Sent::Answered(response),
             Ok(Err(error)) => self.not_sent(running, error),
             Err(call) => {
-                running.counters().failures.up();
-                Sent::Failed(self.called_off(call))
+                let error = Error::of_call(call, self.membership.phase());
+                if error == Error::ResponseTimeout {
+                    running.failed();
+                } else {
+                    running.counters().failures.up();
+                }
+                Sent::Failed(error)
             }
-        }
-    }
-
-    fn not_sent(&self, running: &Running, mut error: TrySendError<Request<Outgoing>>) -> Sent {
-        if let Some(request) = error.take_message() {
-            return Sent::Unsent(Box::new(request));
-        }
-        match self.membership.fault() {
-            Some(Fault::TooLong) => return Sent::Failed(Error::BodyTooLong),
-            Some(Fault::Broken) => return Sent::Failed(Error::BodyBroken),
-            None => running.counters().failures.up(),
-        }
-        let error = error.into_error();
-        tracing::debug!(backend = %running.backend().name, %error, "no response");
-        Sent::Failed(if error.is_parse() { Error::Nonsense } else { Error::Broken })
-    }
-
-    /// What it means that the exchange was called before there was a response.
-    fn called_off(&self, call: Call) -> Error {
-        match (call, self.membership.phase()) {
-            (Call::Overdue, Phase::RequestBody) => Error::RequestTimeout,
-            (Call::Overdue, _) => Error::ResponseTimeout,
-            (Call::Moved | Call::Stopping | Call::Drop, _) => Error::Moving,
-        }
-    }
-
-    /// A connection that broke before it carried this request. One that was used before may just have idled too long;
-    /// a new one that breaks says something about the backend.
-    fn tried_in_vain(&mut self, decision: &Decision, link: Option<&Link>) {
-        if link.is_some_and(|link| !link.used) && !decision.tie.is_fixed() {
-            self.skip.push(decision.backend);
         }
     }
 }

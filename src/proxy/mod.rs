@@ -8,6 +8,7 @@
 //! Running          ends with the body: counters, lease, access line
 //! ```
 
+mod blame;
 mod body;
 mod client;
 mod core;
@@ -20,6 +21,7 @@ mod outbound;
 mod places;
 mod request;
 mod respond;
+mod retry;
 mod room;
 mod running;
 mod ticket;

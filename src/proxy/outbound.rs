@@ -2,18 +2,18 @@
 
 use std::rc::Rc;
 
-use http::{Extensions, HeaderMap, HeaderValue, Request, Version, header};
+use http::{Extensions, HeaderValue, Request, Version, header};
 use http_body::Body as _;
 
 use super::error::is_grpc;
 use super::request::{Asked, Reply};
 use super::upgrade::{self, ClientEnd};
 use crate::clock::Clock;
-use crate::config::Limits;
+use crate::config::{Limits, Protocol};
 use crate::headers;
 use crate::pool::Pool;
 use crate::transport::exchange::Membership;
-use crate::transport::{Gate, Outgoing, Pace, Received};
+use crate::transport::{Gate, Outgoing, Pace};
 
 /// A request ready to be sent, and what stays behind.
 #[derive(Debug)]
@@ -34,10 +34,12 @@ pub(super) fn prepare(
 ) -> Outbound {
     let Asked { mut parts, body, client, trusted, mut seen, record, tunnel, interim, .. } = asked;
     let reply = Reply { grpc: is_grpc(&parts), accept: seen.accept.take(), record };
+    let is_http2 = pool.dialing.protocol() == Protocol::Http2;
     let asked_upgrade = seen.upgrade && body.is_end_stream() && upgrade::is_asked(&parts);
-    let upgrade = upgrade::wanted(&mut parts, tunnel, asked_upgrade);
+    let upgrade = upgrade::wanted(&mut parts, tunnel, asked_upgrade).filter(|_| !is_http2);
     let upgrade = upgrade.map(|upgrade| ClientEnd { upgrade, client: client.clone() });
-    let trailer = announced_trailer(&parts.headers, &body);
+    let may_have_trailers = !body.is_end_stream() && body.size_hint().exact().is_none();
+    let trailer = may_have_trailers.then(|| headers::trailer(&parts.headers, &seen)).flatten();
     headers::strip(&mut parts.headers, &seen);
     let (hostless, expects, wants_trailers) = (seen.hosts == 0, seen.expect, seen.trailers);
     headers::forwarded(&mut parts.headers, seen, &client.peer(trusted));
@@ -76,10 +78,4 @@ pub(super) fn prepare(
     };
     *request.body_mut() = Outgoing::stream(body, limits.body_bytes, pace, gate);
     Outbound { request, upgrade, reply }
-}
-
-/// What a body of unknown length says of the trailer fields behind it: only those can be sent on over HTTP/1.
-fn announced_trailer(fields: &HeaderMap, body: &Received) -> Option<HeaderValue> {
-    let may_have_some = !body.is_end_stream() && body.size_hint().exact().is_none();
-    fields.get(header::TRAILER).filter(|_| may_have_some).cloned()
 }

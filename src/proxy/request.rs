@@ -210,6 +210,7 @@ fn new_record(parts: &Parts, client: IpAddr, clock: Clock) -> Record {
         pool: None,
         backend: None,
         affinity: None,
+        tries: 1,
         key_source: None,
         key: None,
         status: None,

@@ -1,7 +1,7 @@
 //! From a backend's response head to the response a client gets.
 
 use http::{HeaderValue, Response, StatusCode, Version, header};
-use hyper::body::{Body as _, Incoming};
+use http_body::Body as _;
 
 use super::Plan;
 use super::body::{Body, Stream};
@@ -11,11 +11,12 @@ use super::running::Running;
 use super::upgrade::{self, ClientEnd};
 use super::{lesson, ticket};
 use crate::headers;
+use crate::transport::Arriving;
 
 /// Learns the keys the response teaches, removes what belongs to one hop, and streams the body. The exchange ends with
 /// the body.
 pub(super) fn respond(
-    mut response: Response<Incoming>,
+    mut response: Response<Arriving>,
     mut running: Running,
     plan: &Plan,
     asked_upgrade: Option<ClientEnd>,
@@ -30,6 +31,7 @@ pub(super) fn respond(
     }
     let now = running.worker.clock.now();
     running.seen = now;
+    running.worker.judge(running.pool(), running.backend(), response.status());
     if let Some(record) = &mut running.record {
         record.head = Some(now);
         record.status = Some(response.status());
@@ -52,8 +54,8 @@ pub(super) fn respond(
         headers::write_length_plainly(&mut parts.headers);
     }
     // Trailer fields go through where the next hop can tell them from the body's end.
-    let trailer =
-        parts.headers.get(header::TRAILER).filter(|_| incoming.size_hint().exact().is_none()).cloned();
+    let may_have_trailers = incoming.size_hint().exact().is_none();
+    let trailer = may_have_trailers.then(|| headers::trailer(&parts.headers, &seen)).flatten();
     headers::strip(&mut parts.headers, &seen);
     if let Some(trailer) = trailer {
         parts.headers.insert(header::TRAILER, trailer);

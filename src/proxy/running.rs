@@ -67,8 +67,12 @@ impl Running {
         worker: Rc<Worker>,
         current: Rc<Current>,
         membership: Rc<Membership>,
-        Begun { pool, backend, lease, slot, placement, ticket, link, record, now }: Begun,
+        Begun { pool, backend, lease, slot, placement, ticket, link, mut record, now }: Begun,
     ) -> Self {
+        if let Some(record) = &mut record {
+            // Of an earlier try; the exchange counts all of them.
+            record.received = 0;
+        }
         if let Some(lease) = lease {
             membership.set_key(Tag { key: lease.key.0, epoch: lease.epoch });
         }
@@ -91,6 +95,17 @@ impl Running {
         this.membership.set_home(Home { backend: this.backend().state.id, moment });
         this.count(placement.is_none());
         this
+    }
+
+    /// Whether the connection to the backend has carried a request before.
+    pub(super) fn is_reused(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.used)
+    }
+
+    /// The exchange failed by the backend's fault, before there was a response.
+    pub(super) fn failed(&self) {
+        self.counters().failures.up();
+        self.worker.blame(self.pool(), self.backend());
     }
 
     fn count(&self, keyless: bool) {

@@ -19,6 +19,7 @@ use super::running::Running;
 use super::upgrade::{ClientEnd, Upgrade};
 use crate::transport::Wire;
 use crate::transport::exchange::Phase;
+use crate::transport::heard::BackendIo;
 use crate::transport::io::ClientIo;
 use crate::watch::Call;
 
@@ -129,8 +130,8 @@ async fn client_side(upgrade: &mut Upgrade) -> Result<Side, String> {
 
 async fn backend_side(upgrade: OnUpgrade) -> Result<Side, String> {
     let upgraded = upgrade.await.map_err(|error| error.to_string())?;
-    let parts: Parts<TokioIo<Wire>> = upgraded.downcast().map_err(|_| "not a connection".to_owned())?;
-    Ok((parts.io.into_inner(), parts.read_buf))
+    let parts: Parts<TokioIo<BackendIo>> = upgraded.downcast().map_err(|_| "not a connection".to_owned())?;
+    Ok((parts.io.into_inner().into_inner(), parts.read_buf))
 }
 
 impl Tunnel {

@@ -5,7 +5,6 @@ use std::rc::Rc;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
-use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -14,7 +13,7 @@ use super::body::Body;
 use super::running::Running;
 use super::{Active, Client, Worker, tunnel};
 use crate::headers;
-use crate::transport::Wire;
+use crate::transport::{Arriving, Wire};
 
 /// The one protocol that is tunnelled.
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
@@ -95,14 +94,14 @@ pub(super) fn ask(fields: &mut HeaderMap) {
 }
 
 /// Whether a response changes the protocol although nobody asked, or to another than was asked for.
-pub(super) fn is_wrong(response: &Response<Incoming>, asked: Option<&ClientEnd>) -> bool {
+pub(super) fn is_wrong(response: &Response<Arriving>, asked: Option<&ClientEnd>) -> bool {
     response.status() == StatusCode::SWITCHING_PROTOCOLS
         && asked.is_none_or(|client| !names_websocket(response.headers()) || !client.accepts(response))
 }
 
 impl ClientEnd {
     /// Whether a 101 answers the key that was made for the client; one that made its own sees to that itself.
-    fn accepts(&self, response: &Response<Incoming>) -> bool {
+    fn accepts(&self, response: &Response<Arriving>) -> bool {
         let Upgrade::Http2(Tunnelling { accept, .. }) = &self.upgrade else { return true };
         response.headers().get(header::SEC_WEBSOCKET_ACCEPT).is_some_and(|shown| shown == accept.as_str())
     }
@@ -110,7 +109,7 @@ impl ClientEnd {
 
 /// Opens the tunnel that the client asked for and this 101 grants.
 pub(super) fn open(
-    mut response: Response<Incoming>,
+    mut response: Response<Arriving>,
     mut running: Running,
     client: ClientEnd,
 ) -> Response<Body> {

@@ -3,21 +3,22 @@
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ahash::AHashMap;
 use tokio::sync::Notify;
 
-use super::{Core, Order};
+use super::retry::Budget;
+use super::{Client, Core, Order};
 use crate::backend::Counters;
 use crate::balance::Draw;
 use crate::clock::{Clock, Now};
 use crate::pool::{Choice, Decision, Key, Leaver, Pool, Refusal, View};
 use crate::snapshot::Snapshot;
-use crate::transport::Links;
 use crate::transport::exchange::{Exchanges, Phase};
+use crate::transport::{Introduction, Links, Way};
 use crate::watch::Call;
 
 /// A worker's state. Lives on one thread; nothing in it is shared with another but [`Core`].
@@ -37,7 +38,9 @@ pub(crate) struct Worker {
     /// The time at the last sweep.
     swept: Cell<Now>,
     current: RefCell<Rc<Current>>,
-    links: RefCell<AHashMap<(u64, SocketAddr), Rc<Links>>>,
+    links: RefCell<AHashMap<Destination, Rc<Links>>>,
+    /// Those that belong to one client each, which has them.
+    private_links: RefCell<Vec<Weak<Links>>>,
 }
 
 /// A worker's copy of one snapshot.
@@ -50,7 +53,17 @@ pub(crate) struct Current {
     names: Vec<(Rc<str>, Vec<Rc<str>>)>,
     /// By pool and backend, the idle connections last used: what a look-up in [`Worker::links`] would find.
     at_hand: Vec<Vec<AtHand>>,
+    /// By pool.
+    budgets: Vec<Budget>,
     seed: Cell<u64>,
+}
+
+/// Where connections lead, and in which way: only those that agree in all of it are interchangeable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Destination {
+    backend: u64,
+    address: SocketAddr,
+    dialing: u64,
 }
 
 type AtHand = RefCell<Option<(SocketAddr, Rc<Links>)>>;
@@ -73,6 +86,7 @@ impl Worker {
             ended: Cell::new(false),
             swept: Cell::new(core.clock.now()),
             links: RefCell::default(),
+            private_links: RefCell::default(),
             draw,
             core,
         })
@@ -88,29 +102,65 @@ impl Worker {
         self.current.borrow().clone()
     }
 
-    /// Idle connections to a backend at an address. They outlast the snapshot.
+    /// Connections to a backend at an address that `client` may use. They outlast the snapshot, as long as it is dialed
+    /// in the same way.
     pub(super) fn links(
         &self,
         current: &Current,
         (pool, backend): (usize, u32),
         address: SocketAddr,
+        client: &Client,
     ) -> Rc<Links> {
+        let dialing = &current.pool(pool).dialing;
+        if dialing.is_private() {
+            return self.private_links(current, (pool, backend), address, client);
+        }
         let mut at_hand = current.at_hand[pool][backend as usize].borrow_mut();
         if let Some((known, links)) = &*at_hand
             && *known == address
         {
             return links.clone();
         }
-        let id = current.pool(pool).backends[backend as usize].state.id;
-        let links = self.links.borrow_mut().entry((id, address)).or_default().clone();
+        let (destination, way) = current.way((pool, backend), address, Introduction::Proxy);
+        let mut all = self.links.borrow_mut();
+        let links = all.entry(destination).or_insert_with(|| Links::new(way.clone()));
+        if links.way().host != way.host {
+            // The same address under another name, whose certificate it would have to have.
+            *links = Links::new(way);
+        }
         *at_hand = Some((address, links.clone()));
+        links.clone()
+    }
+
+    /// Connections that begin with the addresses of a client are for nobody else, and end with its own.
+    fn private_links(
+        &self,
+        current: &Current,
+        backend: (usize, u32),
+        address: SocketAddr,
+        client: &Client,
+    ) -> Rc<Links> {
+        let (destination, way) = current.way(backend, address, client.introduction());
+        let mut own = client.links.borrow_mut();
+        let known = own.iter().find(|(known, links)| *known == destination && links.way().host == way.host);
+        if let Some((_, links)) = known {
+            return links.clone();
+        }
+        // What led to the same backend in another way is not needed any more.
+        own.retain(|(known, _)| known.backend != destination.backend);
+        let links = Links::new(way);
+        own.push((destination, links.clone()));
+        self.private_links.borrow_mut().push(Rc::downgrade(&links));
         links
     }
 
     fn forget_unused_links(&self, current: &Current) {
-        let backends = current.snapshot.pools.iter().flat_map(|pool| &pool.backends);
-        let known: Vec<u64> = backends.map(|backend| backend.state.id).collect();
-        self.links.borrow_mut().retain(|(backend, _), _| known.contains(backend));
+        let known = |pool: &Arc<Pool>| {
+            let dialing = pool.dialing.id;
+            pool.backends.iter().map(move |backend| (backend.state.id, dialing)).collect::<Vec<_>>()
+        };
+        let known: Vec<(u64, u64)> = current.snapshot.pools.iter().flat_map(known).collect();
+        self.links.borrow_mut().retain(|to, _| known.contains(&(to.backend, to.dialing)));
     }
 
     /// Whether its runtime still carries out new tasks.
@@ -139,6 +189,9 @@ impl Worker {
             // Those of a former address are at nobody's hand any more.
             Rc::strong_count(links) > 1 || !links.is_empty()
         });
+        self.private_links
+            .borrow_mut()
+            .retain(|links| links.upgrade().inspect(|links| links.expire(now)).is_some());
     }
 
     /// Ends what is with backends that leave: tunnels at the moment of their session, all else at the deadline.
@@ -186,11 +239,31 @@ impl Current {
             (Rc::from(&*pool.name), pool.backends.iter().map(|backend| Rc::from(&*backend.name)).collect())
         };
         let names = snapshot.pools.iter().map(names).collect();
-        Self { snapshot, generation, views, names, at_hand, seed: Cell::new(seed) }
+        let budgets = snapshot.pools.iter().map(|pool| Budget::new(pool.retry.budget_percent)).collect();
+        Self { snapshot, generation, views, names, at_hand, budgets, seed: Cell::new(seed) }
     }
 
     pub(super) fn pool(&self, pool: usize) -> &Pool {
         &self.snapshot.pools[pool]
+    }
+
+    /// The retries that this worker may make for a pool.
+    pub(super) fn budget(&self, pool: usize) -> &Budget {
+        &self.budgets[pool]
+    }
+
+    /// How a backend is reached at an address.
+    fn way(
+        &self,
+        (pool, backend): (usize, u32),
+        address: SocketAddr,
+        introduction: Introduction,
+    ) -> (Destination, Way) {
+        let pool = self.pool(pool);
+        let backend = &pool.backends[backend as usize];
+        let (dialing, host) = (pool.dialing.clone(), backend.address.clone());
+        let destination = Destination { backend: backend.state.id, address, dialing: dialing.id };
+        (destination, Way { dialing, address, host, introduction })
     }
 
     /// The name of a pool.

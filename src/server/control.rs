@@ -174,6 +174,7 @@ impl Control {
         let mut current = self.current();
         self.put_in_force(config)?;
         warn_of_what_waits(&current, config);
+        super::warn_of_unverified(config);
         *current = config.clone();
         Ok(())
     }

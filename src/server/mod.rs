@@ -20,7 +20,7 @@ use tokio::runtime::LocalOptions;
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Pool, Verify};
 use crate::health;
 use crate::proxy::Core;
 use crate::snapshot::Snapshot;
@@ -65,6 +65,14 @@ impl StartError {
     }
 }
 
+/// Says, at each start and reload, which backends could be anybody.
+fn warn_of_unverified(config: &Config) {
+    let is_unverified = |pool: &&Pool| pool.tls.as_ref().is_some_and(|tls| tls.verify == Verify::Nothing);
+    for pool in config.pools.iter().filter(is_unverified) {
+        tracing::warn!(pool = pool.name, "tls.verify is off: anybody could be a backend of this pool");
+    }
+}
+
 /// Orders a worker may have waiting; who gives one waits when there are more.
 const ORDERS: usize = 1024;
 
@@ -85,6 +93,7 @@ impl Server {
     /// # Errors
     /// An address cannot be bound, or a thread not be started; then nothing keeps running.
     pub fn start(config: &Config) -> Result<Self, StartError> {
+        warn_of_unverified(config);
         let workers = config.server.workers.get();
         let connections = socket::raise_file_limit(config.limits.connections);
         let (sockets, addresses) = socket::bind_all(&config.listeners, workers)?;

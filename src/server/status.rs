@@ -59,6 +59,8 @@ pub struct BackendStatus {
     pub state: &'static str,
     /// Its observed health.
     pub health: Health,
+    /// Whether traffic has ejected it for a time: it takes nothing new.
+    pub outlier: bool,
     /// The instance it names in its health answers.
     pub instance: Option<String>,
     /// Sessions bound to it; 0 without a session table.
@@ -73,6 +75,8 @@ pub struct BackendStatus {
     pub in_flight: u64,
     /// Requests sent to it.
     pub requests_total: u64,
+    /// Requests sent to it after another try had failed, be it here or elsewhere; they are among those sent to it.
+    pub retries_total: u64,
     /// Failed connects and exchanges.
     pub failures_total: u64,
     /// Tunnels that the proxy closed with a closing handshake.
@@ -149,6 +153,7 @@ impl BackendStatus {
             weight: backend.weight,
             state: state.word(),
             health: state.health(),
+            outlier: state.is_outlier(),
             instance: state.instance().map(|instance| instance.to_string()),
             sessions,
             max_sessions: backend.max_sessions,
@@ -156,6 +161,7 @@ impl BackendStatus {
             max_connections: backend.max_connections,
             in_flight,
             requests_total: state.sum(|counters| &counters.requests),
+            retries_total: state.sum(|counters| &counters.retries),
             failures_total: state.sum(|counters| &counters.failures),
             tunnels_closed_total: state.sum(|counters| &counters.closed),
             tunnels_dropped_total: state.sum(|counters| &counters.dropped),

@@ -31,6 +31,8 @@ pub struct Record {
     pub backend: Option<Rc<str>>,
     /// Why that backend.
     pub affinity: Option<&'static str>,
+    /// How often a backend was tried, unless it was an idle connection that turned out closed.
+    pub tries: u32,
     /// Where the session key was found.
     pub key_source: Option<String>,
     /// A hash of the session key that is the same as long as the process runs.
@@ -66,6 +68,7 @@ impl Drop for Record {
             pool = self.pool.as_deref(),
             backend = self.backend.as_deref(),
             affinity = self.affinity,
+            tries = Some(self.tries).filter(|tries| *tries > 1),
             key_source = self.key_source.as_deref(),
             key = self.key.map(|key| format!("{key:016x}")),
             received = self.received,

@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -15,7 +15,11 @@ use super::Wire;
 /// What a client connection is doing, as its sweep sees it. Changed and read by one thread; atomic only because hyper
 /// wants the socket to be `Send`.
 #[derive(Debug, Default)]
-pub struct Pulse(AtomicU32);
+pub struct Pulse {
+    beat: AtomicU32,
+    /// A request body is under way, maybe longer than its response.
+    within_body: AtomicBool,
+}
 
 /// What a client connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,17 +64,23 @@ impl Beat {
 impl Pulse {
     /// Notes what the connection does now.
     pub fn set(&self, activity: Activity) {
-        self.0.store(self.read().next(activity).0, Ordering::Relaxed);
+        self.beat.store(self.read().next(activity).0, Ordering::Relaxed);
     }
 
     /// What the connection does.
     pub fn read(&self) -> Beat {
-        Beat(self.0.load(Ordering::Relaxed))
+        Beat(self.beat.load(Ordering::Relaxed))
+    }
+
+    /// Notes whether a request body is under way: what is received then is no head of another request.
+    pub(super) fn set_within_body(&self, within_body: bool) {
+        self.within_body.store(within_body, Ordering::Relaxed);
     }
 
     fn received(&self) {
         if self.read().activity() == Activity::Idle {
-            self.set(Activity::Head);
+            let within_body = self.within_body.load(Ordering::Relaxed);
+            self.set(if within_body { Activity::Idle } else { Activity::Head });
         }
     }
 }

@@ -1,20 +1,18 @@
-//! A request body on its way to a backend: streamed, limited, timed, and held back while `100 Continue` is awaited.
+//! A request body on its way to a backend: streamed, limited, timed, held back while `100 Continue` is awaited, and kept
+//! as far as it may have to be sent again.
 
-use std::future::Future;
+use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::{Sleep, sleep};
 
 use super::exchange::{Fault, Membership, Phase};
-use super::{Interim, ReceiveError, Received};
+use super::{Gate, ReceiveError, Received};
 use crate::clock::Clock;
 use crate::headers;
 
@@ -32,19 +30,54 @@ pub enum BodyError {
     Unwanted,
 }
 
-/// A request body as it is sent to a backend.
-#[derive(Debug)]
-pub struct Outgoing(Option<Box<Streaming>>);
+/// Octets of a body that are kept to be sent again. A longer one is not sent again once any of it may have been.
+pub const MOST_KEPT: usize = 64 * 1024;
 
-/// A body that is not empty.
+/// A request body as it is sent to a backend, once.
+#[derive(Debug)]
+pub struct Outgoing(Option<Sending>);
+
+/// One try at sending a body that is not empty.
+#[derive(Debug)]
+struct Sending {
+    body: Rc<RefCell<Streaming>>,
+    turn: u32,
+    /// What earlier tries have taken from the client, to be sent first.
+    again: Bytes,
+    /// And last, if the body has come to its end.
+    trailers: Option<HeaderMap>,
+}
+
+/// A body that is not empty, as it comes from the client.
 #[derive(Debug)]
 struct Streaming {
     incoming: Received,
+    /// Nothing more comes.
+    ended: bool,
     left: u64,
     limit: u64,
     pace: Pace,
     gate: Option<Gate>,
+    /// The try that is under way. Earlier ones get nothing more.
+    turn: u32,
+    kept: Kept,
 }
+
+/// What came so far, where it may have to be sent again. Copied: pieces of the buffers it was read into would hold on to
+/// them, however small the pieces.
+#[derive(Debug)]
+enum Kept {
+    All {
+        octets: Vec<u8>,
+        trailers: Option<HeaderMap>,
+    },
+    /// Nobody wants it, or it is too long.
+    Nothing,
+}
+
+/// What is needed to send a body again. As long as this lives, and the body is short enough, it is kept.
+#[derive(Debug)]
+pub struct Replay(Option<Rc<RefCell<Streaming>>>);
 
 /// How long the two sides may take.
 #[derive(Debug, Clone)]
@@ -69,7 +102,46 @@ impl Outgoing {
     pub fn stream(incoming: Received, limit: u64, pace: Pace, gate: Option<Gate>) -> Self {
         let limit = if limit == 0 { u64::MAX } else { limit };
         pace.exchange.hold_back(gate.is_some());
-        Self(Some(Box::new(Streaming { incoming, left: limit, limit, pace, gate })))
+        let (ended, left, turn, kept) = (false, limit, 0, Kept::Nothing);
+        let body = Streaming { incoming, ended, left, limit, pace, gate, turn, kept };
+        let body = Rc::new(RefCell::new(body));
+        Self(Some(Sending { body, turn, again: Bytes::new(), trailers: None }))
+    }
+
+    /// Keeps from now on what comes of a body of which nothing has come yet.
+    pub fn keep(&self) -> Replay {
+        let body = self.0.as_ref().map(|sending| sending.body.clone());
+        if let Some(body) = &body {
+            let mut body = body.borrow_mut();
+            if body.incoming.size_hint().lower() <= MOST_KEPT as u64 {
+                body.kept = Kept::All { octets: Vec::new(), trailers: None };
+            }
+        }
+        Replay(body)
+    }
+}
+
+impl Replay {
+    /// The body from its start; an earlier try gets nothing of it any more. `None` if too much has come for it to be
+    /// kept.
+    pub fn again(&self) -> Option<Outgoing> {
+        let Some(shared) = &self.0 else { return Some(Outgoing::empty()) };
+        let mut body = shared.borrow_mut();
+        let Kept::All { octets, trailers } = &body.kept else { return None };
+        let (again, trailers) = (Bytes::copy_from_slice(octets), trailers.clone());
+        if let Some(gate) = &mut body.gate {
+            gate.wait_anew();
+        }
+        body.turn += 1;
+        Some(Outgoing(Some(Sending { body: shared.clone(), turn: body.turn, again, trailers })))
+    }
+}
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        if let Some(body) = &self.0 {
+            body.borrow_mut().kept = Kept::Nothing;
+        }
     }
 }
 
@@ -81,19 +153,47 @@ impl Body for Outgoing {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.0.as_mut().map_or(Poll::Ready(None), |streaming| streaming.poll_frame(cx))
+        self.0.as_mut().map_or(Poll::Ready(None), |sending| sending.poll_frame(cx))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(|streaming| streaming.incoming.is_end_stream())
+        self.0.as_ref().is_none_or(Sending::is_over)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.as_ref().map_or(SizeHint::with_exact(0), |streaming| streaming.incoming.size_hint())
+        let Some(sending) = &self.0 else { return SizeHint::with_exact(0) };
+        let to_come = sending.body.borrow().incoming.size_hint();
+        let again = sending.again.len() as u64;
+        to_come.exact().map_or_else(SizeHint::default, |octets| SizeHint::with_exact(octets + again))
+    }
+}
+
+impl Sending {
+    fn is_over(&self) -> bool {
+        self.again.is_empty() && self.trailers.is_none() && self.body.borrow().is_over()
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let mut body = self.body.borrow_mut();
+        if body.turn != self.turn {
+            return Poll::Ready(Some(Err(BodyError::Unwanted)));
+        }
+        if !self.again.is_empty() {
+            body.pace.wait_for_backend();
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.again)))));
+        }
+        if let Some(trailers) = self.trailers.take() {
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
+        body.poll_frame(cx)
     }
 }
 
 impl Streaming {
+    fn is_over(&self) -> bool {
+        self.ended || self.incoming.is_end_stream()
+    }
+
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Some(gate) = &mut self.gate {
             ready!(gate.poll_open(cx));
@@ -103,13 +203,19 @@ impl Streaming {
             self.pace.exchange.hold_back(false);
             self.gate = None;
         }
+        if self.ended {
+            return Poll::Ready(None);
+        }
         let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
             self.pace.wait_for_client();
             return Poll::Pending;
         };
         self.pace.wait_for_backend();
         match frame {
-            None => Poll::Ready(None),
+            None => {
+                self.ended = true;
+                Poll::Ready(None)
+            }
             Some(Err(error)) => {
                 self.pace.exchange.set_fault(Fault::Broken);
                 Poll::Ready(Some(Err(error.into())))
@@ -122,10 +228,10 @@ impl Streaming {
         let data = match frame.into_data() {
             Ok(data) => data,
             Err(frame) => {
-                return frame
-                    .into_trailers()
-                    .ok()
-                    .map(|fields| Ok(Frame::trailers(headers::trailers(fields))));
+                self.ended = true;
+                let trailers = headers::trailers(frame.into_trailers().ok()?);
+                self.kept.end(&trailers);
+                return Some(Ok(Frame::trailers(trailers)));
             }
         };
         let Some(left) = self.left.checked_sub(data.len() as u64) else {
@@ -134,7 +240,26 @@ impl Streaming {
         };
         self.left = left;
         self.pace.exchange.count_received(data.len());
+        self.kept.add(&data);
         Some(Ok(Frame::data(data)))
+    }
+}
+
+impl Kept {
+    fn add(&mut self, data: &[u8]) {
+        match self {
+            Self::All { octets, .. } if octets.len() + data.len() <= MOST_KEPT => {
+                octets.extend_from_slice(data);
+            }
+            Self::All { .. } => *self = Self::Nothing,
+            Self::Nothing => {}
+        }
+    }
+
+    fn end(&mut self, fields: &HeaderMap) {
+        if let Self::All { trailers, .. } = self {
+            *trailers = Some(fields.clone());
+        }
     }
 }
 
@@ -154,62 +279,5 @@ impl Pace {
             other => other,
         };
         self.exchange.wait_for(phase, self.clock.now().after(self.backend));
-    }
-}
-
-/// Holds a request body back until the backend says `100 Continue`, or has not said anything for a second
-/// (RFC 9110 §10.1.1 lets a client go on then).
-#[derive(Debug)]
-pub struct Gate {
-    opened: Arc<Opened>,
-    patience: Pin<Box<Sleep>>,
-}
-
-#[derive(Debug, Default)]
-struct Opened {
-    open: AtomicBool,
-    waker: Mutex<Option<Waker>>,
-}
-
-const PATIENCE: Duration = Duration::from_secs(1);
-
-impl Gate {
-    /// A closed gate.
-    pub fn closed() -> Self {
-        Self { opened: Arc::default(), patience: Box::pin(sleep(PATIENCE)) }
-    }
-
-    /// The gate, and other interim responses, hear of what the backend says before its response to `request`.
-    pub fn listen<B>(gate: Option<&Self>, interim: Option<Interim>, request: &mut http::Request<B>) {
-        let opened = gate.map(|gate| gate.opened.clone());
-        if opened.is_none() && interim.is_none() {
-            return;
-        }
-        hyper::ext::on_informational(request, move |response| match (response.status(), &opened, &interim) {
-            (StatusCode::CONTINUE, Some(opened), _) => opened.open(),
-            (StatusCode::CONTINUE | StatusCode::SWITCHING_PROTOCOLS, ..) | (_, _, None) => {}
-            // One that does not fit is lost: it is only a hint.
-            (_, _, Some(interim)) => {
-                drop(interim.try_send(Box::new(headers::interim(response.status(), response.headers()))));
-            }
-        });
-    }
-
-    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        *self.opened.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
-        if self.opened.open.load(Ordering::Acquire) {
-            Poll::Ready(())
-        } else {
-            self.patience.as_mut().poll(cx)
-        }
-    }
-}
-
-impl Opened {
-    fn open(&self) {
-        self.open.store(true, Ordering::Release);
-        if let Some(waker) = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            waker.wake();
-        }
     }
 }

@@ -1,17 +1,18 @@
 //! One-off questions to a backend, asked by health checks.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode, header};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use http_body::Body;
 use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, timeout_at};
 
-use super::{DialError, connect};
+use super::{Arriving, BrokenOff, DialError, Way, Wire, grpc, shared};
+use crate::config::Protocol;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -21,13 +22,25 @@ pub enum ProbeError {
     Dial(#[from] DialError),
     /// A connection, but no response.
     #[error("no response: {0}")]
-    Http(#[from] hyper::Error),
+    Http(#[from] BrokenOff),
     /// The request cannot be written.
     #[error("the request cannot be made: {0}")]
     Request(#[from] http::Error),
     /// No response in time.
     #[error("no response within {0:?}")]
     TimedOut(Duration),
+}
+
+impl From<hyper::Error> for ProbeError {
+    fn from(error: hyper::Error) -> Self {
+        Self::Http(error.into())
+    }
+}
+
+impl From<h2::Error> for ProbeError {
+    fn from(error: h2::Error) -> Self {
+        Self::Http(error.into())
+    }
 }
 
 impl ProbeError {
@@ -41,12 +54,12 @@ impl ProbeError {
     }
 }
 
-/// Whether `address` accepts a connection within `limit`.
+/// Whether a backend accepts a connection within `limit`, and shakes hands where its pool has TLS.
 ///
 /// # Errors
 /// Why it does not.
-pub async fn tcp(address: SocketAddr, limit: Duration) -> Result<(), ProbeError> {
-    connect(address, limit).await?;
+pub async fn tcp(way: &Way, limit: Duration) -> Result<(), ProbeError> {
+    way.open(way.dialing.protocol(), limit).await?;
     Ok(())
 }
 
@@ -54,7 +67,7 @@ pub async fn tcp(address: SocketAddr, limit: Duration) -> Result<(), ProbeError>
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
     /// Whom to ask.
-    pub address: SocketAddr,
+    pub way: &'a Way,
     /// The `Host` field.
     pub host: &'a str,
     /// The target.
@@ -74,10 +87,40 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// As much of its body as was asked for and came in time.
     pub body: Vec<u8>,
+    /// What came behind the body.
+    pub trailers: Option<HeaderMap>,
 }
+
+impl Answer {
+    /// It comes behind the message, or in the head where an error leaves nothing to say.
+    fn grpc_status(&self) -> Option<&[u8]> {
+        let in_trailers = self.trailers.as_ref().and_then(|trailers| trailers.get(GRPC_STATUS));
+        in_trailers.or_else(|| self.headers.get(GRPC_STATUS)).map(HeaderValue::as_bytes)
+    }
+}
+
+const GRPC_STATUS: &str = "grpc-status";
 
 /// Octets of an answer's body that are read at most.
 pub const MAX_BODY: usize = 64 * 1024;
+
+/// How long an exchange may take, and what is read of the answer.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    limit: Duration,
+    end: Instant,
+    body: usize,
+}
+
+impl Bounds {
+    fn new(limit: Duration, body: usize) -> Self {
+        Self { limit, end: Instant::now() + limit, body: body.min(MAX_BODY) }
+    }
+
+    async fn keep<T>(self, work: impl Future<Output = T>) -> Result<T, ProbeError> {
+        timeout_at(self.end, work).await.map_err(|_| ProbeError::TimedOut(self.limit))
+    }
+}
 
 /// Asks, and reads the answer, the whole within the question's limit. A body that breaks off or does not end in time is
 /// as good as none: what the head says counts all the same.
@@ -85,22 +128,63 @@ pub const MAX_BODY: usize = 64 * 1024;
 /// # Errors
 /// Why there is no answer.
 pub async fn http(question: Question<'_>) -> Result<Answer, ProbeError> {
-    let Question { address, host, path, limit, body: most } = question;
-    let end = Instant::now() + limit;
-    let late = |_| ProbeError::TimedOut(limit);
-    let stream = timeout_at(end, connect(address, limit)).await.map_err(late)??;
+    let Question { way, host, path, limit, body } = question;
+    let bounds = Bounds::new(limit, body);
+    let protocol = way.dialing.protocol();
+    let wire = bounds.keep(way.wire(protocol)).await??;
     let request = Request::get(path)
         .header(header::HOST, host)
-        .header(header::USER_AGENT, concat!("homing/", env!("CARGO_PKG_VERSION")))
+        .header(header::USER_AGENT, AGENT)
         .header(header::CONNECTION, "close")
         .body(Empty::<Bytes>::new())?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    match protocol {
+        Protocol::Http1 => over_http1(wire, request, bounds).await,
+        Protocol::Http2 => {
+            let head = shared::head(&request.into_parts().0, way.dialing.scheme());
+            over_http2(wire, (head, Bytes::new()), bounds).await
+        }
+    }
+}
+
+const AGENT: &str = concat!("homing/", env!("CARGO_PKG_VERSION"));
+
+/// Asks a gRPC server how a service is (`grpc.health.v1`), the whole within the question's limit. HTTP/2 is spoken
+/// whatever the pool speaks. Returns the answer, and what is wrong with it if anything is.
+///
+/// # Errors
+/// Why there is no answer.
+pub async fn grpc(
+    way: &Way,
+    (host, service): (&str, &str),
+    limit: Duration,
+) -> Result<(Answer, Option<String>), ProbeError> {
+    let bounds = Bounds::new(limit, MAX_BODY);
+    let wire = bounds.keep(way.wire(Protocol::Http2)).await??;
+    let request = Request::post(grpc::PATH)
+        .header(header::HOST, host)
+        .header(header::USER_AGENT, AGENT)
+        .header(header::CONTENT_TYPE, "application/grpc")
+        .header(header::TE, "trailers")
+        .body(())?;
+    let (parts, ()): (Parts, ()) = request.into_parts();
+    let head = shared::head(&parts, way.dialing.scheme());
+    let answer = over_http2(wire, (head, grpc::question(service)), bounds).await?;
+    let complaint = match answer.status {
+        StatusCode::OK => grpc::complaint(answer.grpc_status(), &answer.body),
+        other => Some(other.to_string()),
+    };
+    Ok((answer, complaint))
+}
+
+async fn over_http1(
+    wire: Wire,
+    request: Request<Empty<Bytes>>,
+    bounds: Bounds,
+) -> Result<Answer, ProbeError> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(wire)).await?;
     let answer = async move {
-        let response = timeout_at(end, sender.send_request(request)).await.map_err(late)??;
-        let (head, incoming) = response.into_parts();
-        let body = timeout_at(end, read(incoming, most.min(MAX_BODY))).await;
-        let body = body.ok().and_then(Result::ok).unwrap_or_default();
-        Ok(Answer { status: head.status, headers: head.headers, body })
+        let (head, incoming) = bounds.keep(sender.send_request(request)).await??.into_parts();
+        Ok(read(head, incoming.into(), bounds).await)
     };
     tokio::select! {
         answer = answer => answer,
@@ -109,14 +193,46 @@ pub async fn http(question: Question<'_>) -> Result<Answer, ProbeError> {
     }
 }
 
-async fn read(mut incoming: Incoming, most: usize) -> Result<Vec<u8>, hyper::Error> {
-    let mut body = Vec::new();
-    while body.len() < most {
-        let Some(frame) = incoming.frame().await else { break };
-        if let Ok(data) = frame?.into_data() {
-            let room = most - body.len();
-            body.extend_from_slice(&data[..data.len().min(room)]);
+async fn over_http2(
+    wire: Wire,
+    (head, body): (Request<()>, Bytes),
+    bounds: Bounds,
+) -> Result<Answer, ProbeError> {
+    let (mut sender, connection) = shared::handshake(wire).await?;
+    let answer = async move {
+        let (answer, mut stream) = sender.send_request(head, body.is_empty())?;
+        if !body.is_empty() {
+            stream.send_data(body, true)?;
         }
+        let (head, incoming) = bounds.keep(answer).await??.into_parts();
+        Ok(read(head, incoming.into(), bounds).await)
+    };
+    tokio::select! {
+        answer = answer => answer,
+        Err(error) = connection => Err(error.into()),
     }
-    Ok(body)
+}
+
+/// Reads what is of interest of the body, and trailers if they come then.
+async fn read(head: http::response::Parts, mut incoming: Arriving, bounds: Bounds) -> Answer {
+    let mut answer = Answer { status: head.status, headers: head.headers, body: Vec::new(), trailers: None };
+    let mut whole = Vec::new();
+    let reading = async {
+        while whole.len() < bounds.body && !incoming.is_end_stream() {
+            let Some(Ok(frame)) = incoming.frame().await else { return !incoming.is_end_stream() };
+            match frame.into_data() {
+                Ok(data) => {
+                    let room = bounds.body - whole.len();
+                    whole.extend_from_slice(&data[..data.len().min(room)]);
+                }
+                Err(frame) => answer.trailers = frame.into_trailers().ok(),
+            }
+        }
+        false
+    };
+    let broke_off = bounds.keep(reading).await.unwrap_or(true);
+    if !broke_off {
+        answer.body = whole;
+    }
+    answer
 }

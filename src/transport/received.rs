@@ -1,6 +1,7 @@
 //! The body of a client's request as it comes in, whatever HTTP version carries it.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -9,6 +10,8 @@ use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::sync::mpsc;
+
+use super::io::Pulse;
 
 /// The way back to a client for interim responses (RFC 9110 §15.2); what does not fit is dropped.
 pub type Interim = mpsc::Sender<Box<Response<()>>>;
@@ -19,9 +22,16 @@ pub enum Received {
     /// None.
     Nothing,
     /// As hyper reads it from an HTTP/1 connection.
-    Http1(Incoming),
+    Http1(Http1),
     /// A stream of an HTTP/2 connection.
     Http2(Box<Http2>),
+}
+
+/// The body of an HTTP/1 request. As long as it has not ended, what its connection receives is no other request.
+#[derive(Debug)]
+pub struct Http1 {
+    incoming: Incoming,
+    pulse: Arc<Pulse>,
 }
 
 /// The body of an HTTP/2 request.
@@ -46,6 +56,15 @@ pub enum ReceiveError {
 }
 
 impl Received {
+    /// A body on the HTTP/1 connection that has this pulse.
+    pub fn http1(incoming: Incoming, pulse: &Arc<Pulse>) -> Self {
+        if incoming.is_end_stream() {
+            return Self::Nothing;
+        }
+        pulse.set_within_body(true);
+        Self::Http1(Http1 { incoming, pulse: pulse.clone() })
+    }
+
     /// A body on an HTTP/2 stream, `length` octets long if that was said. Whoever `expects` to be told to go on is told
     /// through that when somebody first asks for the body (RFC 9110 §10.1.1).
     pub fn http2(stream: RecvStream, length: Option<u64>, expects: Option<Interim>) -> Self {
@@ -66,9 +85,7 @@ impl Body for Received {
     ) -> Poll<Option<Result<Frame<Bytes>, ReceiveError>>> {
         match self.get_mut() {
             Self::Nothing => Poll::Ready(None),
-            Self::Http1(incoming) => {
-                Pin::new(incoming).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
-            }
+            Self::Http1(http1) => http1.poll_frame(cx),
             Self::Http2(http2) => http2.poll_frame(cx),
         }
     }
@@ -76,7 +93,7 @@ impl Body for Received {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Nothing => true,
-            Self::Http1(incoming) => incoming.is_end_stream(),
+            Self::Http1(http1) => http1.incoming.is_end_stream(),
             Self::Http2(http2) => http2.stream.is_end_stream(),
         }
     }
@@ -84,9 +101,25 @@ impl Body for Received {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Nothing => SizeHint::with_exact(0),
-            Self::Http1(incoming) => incoming.size_hint(),
+            Self::Http1(http1) => http1.incoming.size_hint(),
             Self::Http2(http2) => http2.length.map_or_else(SizeHint::new, SizeHint::with_exact),
         }
+    }
+}
+
+impl Http1 {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ReceiveError>>> {
+        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        if frame.is_none() || self.incoming.is_end_stream() {
+            self.pulse.set_within_body(false);
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+    }
+}
+
+impl Drop for Http1 {
+    fn drop(&mut self) {
+        self.pulse.set_within_body(false);
     }
 }
 

@@ -4,11 +4,14 @@
 #![allow(dead_code, unreachable_pub, unused_imports, missing_docs, reason = "each test uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+pub mod authority;
 pub mod backend;
 pub mod client;
+pub mod http2;
 pub mod message;
 pub mod process;
 pub mod proxy;
+pub mod terminator;
 pub mod wait;
 pub mod websocket;
 

@@ -113,6 +113,14 @@ impl Process {
         (this, SocketAddr::from(([127, 0, 0, 1], digits.parse().unwrap())))
     }
 
+    /// Octets of memory that it has.
+    pub fn resident(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a resident size");
+        let kib: usize = line.trim().trim_end_matches(" kB").parse().unwrap();
+        kib * 1024
+    }
+
     /// What it has said so far.
     pub fn lines(&self) -> Vec<String> {
         self.lines.lock().unwrap().clone()

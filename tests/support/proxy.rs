@@ -42,6 +42,12 @@ impl Setup {
         Self { backends, server: "workers = 1".into(), ..Self::default() }
     }
 
+    /// In front of what listens at these addresses.
+    pub fn at(backends: &[(&str, SocketAddr)]) -> Self {
+        let backends = backends.iter().map(|(name, address)| ((*name).to_owned(), *address, 1)).collect();
+        Self { backends, server: "workers = 1".into(), ..Self::default() }
+    }
+
     /// Settings above all tables.
     pub fn top(mut self, settings: &str) -> Self {
         self.top += settings;

@@ -91,7 +91,7 @@ fn probe(section: &Section<'_>) -> Probe {
     let good = vec![200..=399];
     let status = section.or("status", good.clone(), parsed(statuses));
     if section.or("grpc", false, flag) {
-        return grpc(section);
+        return grpc(section, host);
     }
     if section.has("grpc_service") {
         let complaint = Complaint::invalid("only a gRPC check asks for a service");
@@ -110,12 +110,12 @@ fn probe(section: &Section<'_>) -> Probe {
 }
 
 /// A gRPC health check names its own path and knows its own answers.
-fn grpc(section: &Section<'_>) -> Probe {
+fn grpc(section: &Section<'_>, host: Option<String>) -> Probe {
     for key in ["path", "status", "instance_json", "drain_json"].into_iter().filter(|key| section.has(key)) {
         let complaint = Complaint::invalid("a gRPC check has no such thing");
         section.complain(key, complaint.help(format!("leave `{key}` out, or `grpc`")));
     }
-    Probe::Grpc { service: section.read("grpc_service", text).unwrap_or_default() }
+    Probe::Grpc { host, service: section.read("grpc_service", text).unwrap_or_default() }
 }
 
 /// `200-399`, `200,204`, `200-299,401`.

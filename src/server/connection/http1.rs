@@ -34,7 +34,7 @@ impl Service<Request<Incoming>> for Desk {
 
     fn call(&self, request: Request<Incoming>) -> Answer {
         self.client.pulse.set(Activity::Busy);
-        let request = request.map(Received::Http1);
+        let request = request.map(|incoming| Received::http1(incoming, &self.client.pulse));
         handle(&self.worker, &self.client, Arrived { request, tunnel: None, interim: None })
     }
 }

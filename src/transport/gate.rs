@@ -1,0 +1,93 @@
+//! What a backend says before its response: who waits for it, whichever version of HTTP brings it.
+
+use std::future::Future as _;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use http::{HeaderMap, Request, StatusCode};
+use tokio::time::{Sleep, sleep};
+
+use super::Interim;
+use crate::headers;
+
+/// Holds a request body back until the backend says `100 Continue`, or has not said anything for a second
+/// (RFC 9110 §10.1.1 lets a client go on then).
+#[derive(Debug)]
+pub struct Gate {
+    opened: Arc<Opened>,
+    patience: Pin<Box<Sleep>>,
+}
+
+/// Who hears interim responses to a request; goes with it, in its extensions.
+#[derive(Debug, Clone)]
+pub(super) struct Listener {
+    opened: Option<Arc<Opened>>,
+    interim: Option<Interim>,
+}
+
+#[derive(Debug, Default)]
+struct Opened {
+    open: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+}
+
+const PATIENCE: Duration = Duration::from_secs(1);
+
+impl Gate {
+    /// A closed gate.
+    pub fn closed() -> Self {
+        Self { opened: Arc::default(), patience: Box::pin(sleep(PATIENCE)) }
+    }
+
+    /// The gate, and the way back to the client, hear of what a backend says before its response to `request`.
+    pub fn listen<B>(gate: Option<&Self>, interim: Option<Interim>, request: &mut Request<B>) {
+        let opened = gate.map(|gate| gate.opened.clone());
+        if opened.is_none() && interim.is_none() {
+            return;
+        }
+        let listener = Listener { opened, interim };
+        request.extensions_mut().insert(listener.clone());
+        hyper::ext::on_informational(request, move |response| {
+            listener.hear(response.status(), response.headers());
+        });
+    }
+
+    /// Another backend is asked, and has its own time to answer. It opens the gate by what [`Self::listen`] has put into
+    /// the request.
+    pub(super) fn wait_anew(&mut self) {
+        self.patience = Box::pin(sleep(PATIENCE));
+    }
+
+    pub(super) fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        *self.opened.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+        if self.opened.open.load(Ordering::Acquire) {
+            Poll::Ready(())
+        } else {
+            self.patience.as_mut().poll(cx)
+        }
+    }
+}
+
+impl Listener {
+    /// The backend has said something before its response.
+    pub(super) fn hear(&self, status: StatusCode, fields: &HeaderMap) {
+        match (status, &self.opened, &self.interim) {
+            (StatusCode::CONTINUE, Some(opened), _) => opened.open(),
+            (StatusCode::CONTINUE | StatusCode::SWITCHING_PROTOCOLS, ..) | (_, _, None) => {}
+            // One that does not fit is lost: it is only a hint.
+            (_, _, Some(interim)) => drop(interim.try_send(Box::new(headers::interim(status, fields)))),
+        }
+    }
+}
+
+impl Opened {
+    fn open(&self) {
+        self.open.store(true, Ordering::Release);
+        if let Some(waker) = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            waker.wake();
+        }
+    }
+}
