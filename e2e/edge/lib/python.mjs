@@ -39,6 +39,11 @@ export async function client(stage, file, args) {
   if (code !== 0 || lines.length === 0) throw new Error(`${file} ended with ${code}: ${stderr.trim().split('\n').at(-1)}`);
 }
 
+/** What a program of python/ says, which must end well. */
+export function output(file, args) {
+  return succeed(PYTHON, ['-u', here(`python/${file}`), ...args]);
+}
+
 /** A server of python/ that takes orders, one a line, and answers each with a line. */
 export class Server {
   /**
