@@ -63,13 +63,14 @@ function clients(setting) {
   ].flat();
 }
 
-/** One event after the other, each for another backend, until the load is over. */
+/** One event after the other, so that each comes to each backend in time, until the load is over. */
 async function disturb(load, fleet, proxy) {
   const events = [(name) => fleet.kill(name), (name) => fleet.graceful(name), (name) => fleet.drain(name, proxy)];
   for (let turn = 0; ; turn += 1) {
     await pause((BETWEEN + Math.random() * BETWEEN / 2) * 1_000, null, { signal: load.over }).catch(() => {});
     if (!load.on) return;
-    await events[turn % events.length](NAMES[turn % NAMES.length === 0 ? (turn / NAMES.length) % NAMES.length : turn % NAMES.length]);
+    const name = NAMES[(turn + Math.floor(turn / events.length)) % NAMES.length];
+    await events[turn % events.length](name);
   }
 }
 

@@ -36,6 +36,12 @@ export class Stage {
     }
   }
 
+  /** Says how a check went that was made elsewhere; `why` if it failed. */
+  tells(title, why) {
+    if (why) this.fails(title, why);
+    else console.log(`ok      ${this.topic}: ${title}`);
+  }
+
   /** Says that a check failed. */
   fails(title, why) {
     this.good = false;

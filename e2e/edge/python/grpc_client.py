@@ -175,7 +175,7 @@ def stick(address, backends):
 
 
 def gone(address):
-    with channel_to(address) as channel, check("nobody serves: the proxy says UNAVAILABLE"):
+    with channel_to(address) as channel, check("where nobody serves, the proxy says UNAVAILABLE"):
         error = failure(lambda: Calls(channel).echo(b"", timeout=PATIENCE))
         same(error.code(), code.UNAVAILABLE, "the status")
         # What grpcio makes up itself where it has no connection, or lost it, names sockets.

@@ -9,6 +9,10 @@ const FILE = fileURLToPath(new URL('../backend.mjs', import.meta.url));
 const PATIENCE = 60_000;
 // After a kill a request may still be written to a connection that the proxy had kept, in milliseconds.
 const RACE = 250;
+/** How long a backend may take to leave, as the proxy's configuration says it. */
+export const DRAIN = { timeout: 8_000, spread: 6_000 };
+// How late the proxy may learn of a departure, and keep a deadline, in milliseconds.
+const LATE = 1_500;
 
 /** Three backends. */
 export class Fleet {
@@ -16,6 +20,8 @@ export class Fleet {
   kills = [];
   /** When which backend was told to go; its sessions may move from then on. */
   departures = [];
+  /** When the proxy ends what is under way at a backend that had to leave. */
+  deadlines = [];
   events = { kill: 0, graceful: 0, drain: 0 };
   #children = new Map();
 
@@ -44,31 +50,43 @@ export class Fleet {
     await this.start(name);
   }
 
-  /** Asks a backend to go. Nothing may be lost. */
+  /** Asks a backend to go. */
   async graceful(name) {
     this.events.graceful += 1;
-    this.departures.push({ name, at: performance.now() });
+    this.#departs(name);
     await this.#ended(name, 'SIGTERM');
     await this.start(name);
   }
 
-  /** Drains a backend as an operator does, and takes it back. Nothing may be lost. */
+  /** Drains a backend as an operator does, and takes it back. */
   async drain(name, proxy) {
     this.events.drain += 1;
-    this.departures.push({ name, at: performance.now() });
-    await proxy.order(name, { state: 'drain', timeout: '4s' });
+    this.#departs(name);
+    await proxy.order(name, { state: 'drain', timeout: `${DRAIN.timeout}ms` });
     await proxy.drained(name);
     await proxy.order(name, { state: 'ready' });
   }
 
-  /** Whether a request of this span that was at `home` (null: anywhere) may have been lost. */
-  excuses({ home, from, to }) {
-    return this.kills.some(({ name, at }) => (!home || home === name) && at <= to && at >= from - RACE);
+  /**
+   * Why a request of this span that was at `home` (null: anywhere) may have been lost; null if nothing excuses it. The
+   * proxy ends at a drain's deadline what is still under way, and says so in its documentation.
+   */
+  excuse({ home, from, to }) {
+    const here = ({ name, at }) => (!home || home === name) && at >= from - RACE;
+    if (this.kills.some((kill) => here(kill) && kill.at <= to)) return 'killed';
+    const ended = ({ name, at }) => home === name && from <= at + LATE && at <= to && to <= at + LATE;
+    return this.deadlines.some(ended) ? 'deadline' : null;
   }
 
   /** Whether what lived at `home` at a time may live elsewhere later. */
   departed(home, since) {
     return this.departures.some(({ name, at }) => name === home && at >= since - PATIENCE);
+  }
+
+  #departs(name) {
+    const at = performance.now();
+    this.departures.push({ name, at });
+    this.deadlines.push({ name, at: at + DRAIN.timeout });
   }
 
   stop() {

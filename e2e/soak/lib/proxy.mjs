@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { DRAIN } from './fleet.mjs';
 
 const PATIENCE = 20_000;
 
@@ -44,8 +45,8 @@ drain_header = "x-draining"
 [pool.timeouts]
 keep_alive = "4s"
 [pool.drain]
-timeout = "4s"
-spread = "2s"
+timeout = "${DRAIN.timeout}ms"
+spread = "${DRAIN.spread}ms"
 `);
     const proxy = new Proxy(spawn(binary, ['run', '-c', file], { stdio: ['ignore', 'pipe', 'pipe'] }), admin);
     await proxy.ready(listen);

@@ -10,6 +10,7 @@ export class Tally {
 
   constructor(fleet) {
     this.fleet = fleet;
+    this.begun = performance.now();
   }
 
   of(kind) {
@@ -20,19 +21,22 @@ export class Tally {
   /** An answer that was not the right one, or a loss without an excuse. */
   fault(what) {
     this.faults.push(what);
-    if (this.faults.length <= SHOWN) console.log(`FAULT   ${what}`);
+    const seconds = ((performance.now() - this.begun) / 1_000).toFixed(1);
+    if (this.faults.length <= SHOWN) console.log(`FAULT   at ${seconds} s: ${what}`);
   }
 
   /**
-   * A request without an answer: allowed if its backend was killed meanwhile.
+   * A request without an answer: allowed if its backend was killed meanwhile, or had to be gone.
    * @param {string} kind
    * @param {string} reason
    * @param {{home: string | null, from: number, to: number}} span
    */
   loses(kind, reason, span) {
     this.of(kind).lost += 1;
-    this.lost[reason] = (this.lost[reason] ?? 0) + 1;
-    if (this.fleet.excuses(span)) return;
-    this.fault(`${kind}: lost (${reason}) at ${span.home}, after ${Math.round(span.to - span.from)} ms, and nobody was killed`);
+    const excuse = this.fleet.excuse(span);
+    const entry = `${reason} (${excuse ?? 'no excuse'})`;
+    this.lost[entry] = (this.lost[entry] ?? 0) + 1;
+    if (excuse) return;
+    this.fault(`${kind}: lost (${reason}) at ${span.home}, after ${Math.round(span.to - span.from)} ms, and nothing excuses it`);
   }
 }
