@@ -91,6 +91,7 @@ impl Seen {
                 "accept" => seen.accept = Some(value.clone()),
                 "expect" => seen.expect = true,
                 "x-request-id" => seen.request_id = true,
+                _ if is_disguised(name) => seen.hop = true,
                 "x-client-cert-subject" => seen.subject = true,
                 "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" => seen.forwarded = true,
                 hop_by_hop!() => {
@@ -155,8 +156,9 @@ pub fn strip(headers: &mut HeaderMap, seen: &Seen) {
     for named in &connection {
         strip_named(headers, named);
     }
+    let is_removed = |name: &str| is_hop_by_hop(name) || is_disguised(name);
     let hop_by_hop: Vec<HeaderName> =
-        headers.keys().filter(|name| is_hop_by_hop(name.as_str())).cloned().collect();
+        headers.keys().filter(|name| is_removed(name.as_str())).cloned().collect();
     for name in hop_by_hop {
         headers.remove(name);
     }
@@ -164,6 +166,15 @@ pub fn strip(headers: &mut HeaderMap, seen: &Seen) {
 
 fn is_hop_by_hop(name: &str) -> bool {
     matches!(name, hop_by_hop!())
+}
+
+/// Whether a name is that of a field which is the proxy's to say, but for an underscore: CGI and WSGI know no difference
+/// (RFC 3875 §4.1.18), and would believe it.
+fn is_disguised(name: &str) -> bool {
+    name.contains('_') && {
+        let plain = name.replace('_', "-");
+        plain.starts_with("x-forwarded-") || matches!(&*plain, "x-client-cert-subject" | "x-session-epoch")
+    }
 }
 
 fn strip_named(headers: &mut HeaderMap, connection: &HeaderValue) {
@@ -463,6 +474,19 @@ mod tests {
             ("accept", "b"),
         ];
         assert_eq!(stripped(&fields), ["accept=a", "accept=b"]);
+    }
+
+    #[test]
+    fn the_proxys_own_fields_have_no_double_with_an_underscore() {
+        let fields = [
+            ("x_forwarded_for", "6.6.6.6"),
+            ("x-forwarded_proto", "https"),
+            ("x_client-cert-subject", "CN=root"),
+            ("x_session_epoch", "9"),
+            ("x_other", "1"),
+            ("session_id", "2"),
+        ];
+        assert_eq!(stripped(&fields), ["session_id=2", "x_other=1"]);
     }
 
     #[test]

@@ -76,7 +76,7 @@ pub(super) fn respond(
 }
 
 /// A body in another coding than `chunked` would reach the client without a word of that coding, and may end elsewhere
-/// than hyper takes it to.
+/// than hyper takes it to; a field's name that is no token means something else to each reader.
 fn refuse(mut running: Running) -> Response<Body> {
     running.counters().failures.up();
     let reply = Reply { accept: None, grpc: false, record: running.take_record() };

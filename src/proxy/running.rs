@@ -183,7 +183,11 @@ impl Drop for Running {
     /// the key is let go.
     fn drop(&mut self) {
         self.counters().in_flight.down();
+        let is_cut = self.link.is_some();
         if let Some(record) = &mut self.record {
+            if is_cut && record.head.is_some() && record.error.is_none() {
+                record.error = Some("the response ended before its end".to_owned());
+            }
             record.received += self.membership.received();
         }
         let Some(link) = self.link.take().filter(|_| self.worker.is_running()) else { return self.release() };
