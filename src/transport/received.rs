@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::sync::mpsc;
 
+use super::arriving::poll_stream;
 use super::io::Pulse;
 
 /// The way back to a client for interim responses (RFC 9110 §15.2); what does not fit is dropped.
@@ -131,17 +132,10 @@ impl Http2 {
             // A client that is not told goes on after a while.
             let _ = expects.try_send(Box::new(response));
         }
-        match ready!(self.stream.poll_data(cx)) {
-            Some(Ok(data)) => {
-                self.length = self.length.map(|left| left.saturating_sub(data.len() as u64));
-                let released = self.stream.flow_control().release_capacity(data.len());
-                Poll::Ready(Some(released.map(|()| Frame::data(data)).map_err(Into::into)))
-            }
-            Some(Err(error)) => Poll::Ready(Some(Err(error.into()))),
-            None => match ready!(self.stream.poll_trailers(cx)) {
-                Ok(trailers) => Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers)))),
-                Err(error) => Poll::Ready(Some(Err(error.into()))),
-            },
+        let frame = ready!(poll_stream(&mut self.stream, cx));
+        if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
+            self.length = self.length.map(|left| left.saturating_sub(data.len() as u64));
         }
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
 }

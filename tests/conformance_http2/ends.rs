@@ -4,7 +4,7 @@ use homing::server::Stop;
 
 use crate::case::goes_on;
 use crate::support::raw_http2::*;
-use crate::support::{Backend, Proxy, Setup, eventually};
+use crate::support::{Backend, Latch, Proxy, Setup, eventually};
 
 /// Answers `/slow` when it is told to, `/body` never to its end, and others with its name.
 fn slow() -> Backend {
@@ -46,12 +46,19 @@ fn a_reset_reaches_the_backend() {
 /// The same within a request body: half a request is never a whole one.
 #[test]
 fn a_reset_within_a_request_reaches_the_backend() {
-    let backend = Backend::named("a");
+    let begun = Latch::new();
+    let has_begun = begun.clone();
+    let backend = Backend::start("a", move |conn| {
+        if let Some(mut request) = conn.head() {
+            has_begun.open();
+            conn.body(&mut request);
+        }
+    });
     let proxy = Proxy::to(&backend);
     let mut peer = Peer::open(proxy.address);
     let stream = peer.start(0, &request("POST", "/begun"));
     peer.send(data(stream, 0, "first"));
-    eventually("it begins", || backend.open() == 1);
+    begun.wait();
     peer.send(reset(stream, CANCEL));
     eventually("the backend's connection is closed", || backend.open() == 0);
     let garbage = backend.garbage();
