@@ -1,6 +1,6 @@
 //! Health checks reach backends as traffic does: by TLS, by HTTP/2; and those of gRPC.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use bytes::Bytes;
@@ -20,12 +20,7 @@ pub(crate) fn relay(conn: &mut Conn, to: SocketAddr) {
         let _ = std::io::copy(&mut back, &mut here);
         let _ = here.shutdown(Shutdown::Both);
     });
-    let mut chunk = [0; 4096];
-    while let Ok(count @ 1..) = conn.reader.source.read(&mut chunk) {
-        if there.write_all(&chunk[..count]).is_err() {
-            break;
-        }
-    }
+    while conn.reader.fill() && there.write_all(&std::mem::take(&mut conn.reader.buffer)).is_ok() {}
     let _ = there.shutdown(Shutdown::Both);
     returning.join().unwrap();
 }

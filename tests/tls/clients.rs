@@ -48,7 +48,7 @@ impl Fixture {
 fn is_let_in(proxy: &Proxy, hello: &Hello) -> bool {
     let Ok(mut stream) = hello.shake(proxy.address, "homing.test") else { return false };
     let sent = stream.write_all(crate::support::get("/", &[]).as_bytes());
-    sent.is_ok() && stream.read(&mut [0]).is_ok_and(|count| count > 0)
+    sent.is_ok() && stream.read_exact(&mut [0]).is_ok()
 }
 
 /// RFC 8446 §4.4.2.4.
