@@ -28,7 +28,8 @@ pub enum Received {
     Http2(Box<Http2>),
 }
 
-/// The body of an HTTP/1 request. As long as it has not ended, what its connection receives is no other request.
+/// The body of an HTTP/1 request. Until it has ended, or another request has come, what its connection receives is the
+/// rest of it, also where nobody wants that any more.
 #[derive(Debug)]
 pub struct Http1 {
     incoming: Incoming,
@@ -59,10 +60,10 @@ pub enum ReceiveError {
 impl Received {
     /// A body on the HTTP/1 connection that has this pulse.
     pub fn http1(incoming: Incoming, pulse: &Arc<Pulse>) -> Self {
+        pulse.set_within_body(!incoming.is_end_stream());
         if incoming.is_end_stream() {
             return Self::Nothing;
         }
-        pulse.set_within_body(true);
         Self::Http1(Http1 { incoming, pulse: pulse.clone() })
     }
 
@@ -115,12 +116,6 @@ impl Http1 {
             self.pulse.set_within_body(false);
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
-    }
-}
-
-impl Drop for Http1 {
-    fn drop(&mut self) {
-        self.pulse.set_within_body(false);
     }
 }
 
