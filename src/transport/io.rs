@@ -77,10 +77,14 @@ impl Pulse {
         self.within_body.store(within_body, Ordering::Relaxed);
     }
 
+    /// Whether a request body is under way, or was given up before its end.
+    pub fn is_within_body(&self) -> bool {
+        self.within_body.load(Ordering::Relaxed)
+    }
+
     fn received(&self) {
         if self.read().activity() == Activity::Idle {
-            let within_body = self.within_body.load(Ordering::Relaxed);
-            self.set(if within_body { Activity::Idle } else { Activity::Head });
+            self.set(if self.is_within_body() { Activity::Idle } else { Activity::Head });
         }
     }
 }

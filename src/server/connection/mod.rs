@@ -56,7 +56,8 @@ impl Connections {
         self.0.each(|slot| {
             let beat = slot.data.pulse.read();
             if slot.data.seen.replace(Some(beat)) != Some(beat) {
-                slot.set_deadline(allowed(beat, limits).map_or(Now::NEVER, |limit| now.after(limit)));
+                let limit = allowed(&slot.data.pulse, limits);
+                slot.set_deadline(limit.map_or(Now::NEVER, |limit| now.after(limit)));
             }
         });
         self.0.sweep(now);
@@ -72,10 +73,12 @@ impl Connections {
     }
 }
 
-/// How long a connection may do what it does. A new one that says nothing has as long as for a head.
-fn allowed(beat: Beat, limits: &Limits) -> Option<Duration> {
+/// How long a connection may do what it does. A new one that says nothing has as long as for a head, and so has one that
+/// was answered before its body had ended.
+fn allowed(pulse: &Pulse, limits: &Limits) -> Option<Duration> {
+    let beat = pulse.read();
     match beat.activity() {
-        Activity::Idle if beat.has_served() => Some(limits.keep_alive),
+        Activity::Idle if beat.has_served() && !pulse.is_within_body() => Some(limits.keep_alive),
         Activity::Idle | Activity::Head => Some(limits.header_timeout),
         Activity::Busy => None,
     }
