@@ -83,14 +83,14 @@ async function granted(way, file) {
 
 async function refused(way) {
   // curl 7.88 does not wait for a 100 on HTTP/2, and takes the reset after an early answer that RFC 9113 §8.1 asks for
-  // as an error (92), if it hears of it before it has sent its body.
+  // as an error (92), if it hears of it before it has sent its body; it may then show nothing of the answer.
   const ends = way.version === '2' ? [0, 92] : [0];
   const file = way.stage.file('body', Buffer.alloc(way.version === '2' ? 1_000 : 100_000, 'x'));
   for (const status of [413, 417]) {
     const path = `/refuse/${status}?${way.version}${Math.random()}`;
     const { info, code } = await curl([...way.flags, ...ASKS, '--upload-file', file, `${way.root}${path}`]);
     assert.ok(ends.includes(code), `curl ended with ${code}: ${info.errormsg}`);
-    assert.equal(info.response_code, status);
+    if (code === 0) assert.equal(info.response_code, status);
     if (way.version === '1.1') assert.equal(info.size_upload, 0, 'curl sent nothing of the body');
     const seen = await way.edge.backend.saw(path);
     assert.equal(seen.received, 0, 'no octet of the body reached the backend');
