@@ -70,17 +70,8 @@ impl From<ReloadError> for Refusal {
 
 /// Every problem of a file; line and column are 0 where the file as a whole is meant.
 fn invalid(errors: &Errors) -> Refusal {
-    let problems = errors.problems().iter().map(|problem| {
-        json!({
-            "line": problem.line,
-            "column": problem.column,
-            "key": problem.key,
-            "message": problem.message,
-            "help": problem.help,
-        })
-    });
     let refusal = Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "the file is wrong; nothing has changed");
-    refusal.with("file", errors.origin().into()).with("problems", problems.collect())
+    refusal.with("file", errors.origin().into()).with("problems", json!(errors.problems()))
 }
 
 /// An answer. It is what holds at this moment, so nobody may keep it.

@@ -6,6 +6,8 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use serde::Serialize;
+
 /// The sort of a [`Problem`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProblemKind {
@@ -24,9 +26,10 @@ pub enum ProblemKind {
 }
 
 /// One thing that is wrong with a configuration file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// What sort of problem it is.
+    #[serde(skip)]
     pub kind: ProblemKind,
     /// Line, from 1; 0 when the file as a whole is meant.
     pub line: usize,
@@ -38,6 +41,7 @@ pub struct Problem {
     pub message: String,
     /// What would be right.
     pub help: Option<String>,
+    #[serde(skip)]
     pub(super) excerpt: Option<Excerpt>,
 }
 

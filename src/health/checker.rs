@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::{self, Address, Probe};
 use crate::pool::{self, Pool, Shared};
 use crate::snapshot::Checks;
+use crate::telemetry::{Event, Journal};
 use crate::transport::probe::{self, ProbeError, Question};
 use crate::transport::{Dialing, Introduction, Way};
 
@@ -44,6 +45,7 @@ pub(super) struct Subject {
     shared: Arc<Shared>,
     table: Option<Arc<SessionTable>>,
     clock: Clock,
+    journal: Arc<Journal>,
 }
 
 impl PartialEq for Subject {
@@ -55,7 +57,12 @@ impl PartialEq for Subject {
 }
 
 impl Subject {
-    pub(super) fn new(pool: &Pool, backend: &Backend, checks: &Checks, clock: Clock) -> Self {
+    pub(super) fn new(
+        pool: &Pool,
+        backend: &Backend,
+        checks: &Checks,
+        (clock, journal): (Clock, &Arc<Journal>),
+    ) -> Self {
         Self {
             pool: pool.name.clone(),
             name: backend.name.clone(),
@@ -66,6 +73,7 @@ impl Subject {
             shared: pool.shared.clone(),
             table: pool.table().cloned(),
             clock,
+            journal: journal.clone(),
         }
     }
 
@@ -251,7 +259,7 @@ impl Checker {
     }
 
     fn observe(&mut self, observation: Observation, why: &str) {
-        let Subject { pool, name, state, shared, checks, clock, .. } = &self.subject;
+        let Subject { pool, name, state, shared, clock, .. } = &self.subject;
         let failing = observation.failing().unwrap_or_else(|| state.failing());
         let changes_doubt = failing != state.failing();
         state.set_failing(failing);
@@ -262,7 +270,8 @@ impl Checker {
             }
             return;
         };
-        state.set_health(change.to, clock.now());
+        let now = clock.now();
+        state.set_health(change.to, now);
         shared.changed();
         let (from, to) = (change.from.as_str(), change.to.as_str());
         if change.to == Health::Down {
@@ -270,7 +279,9 @@ impl Checker {
         } else {
             tracing::info!(%pool, backend = %name, from, to, why, "backend health");
         }
-        if checks.active.is_none() {
+        let event = Event::Health { pool: pool.clone(), backend: name.clone(), from, to, why: why.into() };
+        self.subject.journal.note(now, event);
+        if self.subject.checks.active.is_none() {
             self.next_check = self.after_failure();
         }
     }

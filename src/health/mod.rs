@@ -17,6 +17,7 @@ use crate::backend::Health;
 use crate::backend::health::Observation;
 use crate::clock::Clock;
 use crate::snapshot::Snapshot;
+use crate::telemetry::Journal;
 use checker::{Checker, Nudge, Subject};
 use outliers::Outliers;
 
@@ -42,6 +43,7 @@ pub struct Monitor {
     outliers: Outliers,
     settled: watch::Sender<bool>,
     clock: Clock,
+    journal: Arc<Journal>,
 }
 
 #[derive(Debug)]
@@ -52,11 +54,11 @@ struct Running {
 }
 
 /// A monitor, the way to talk to it, and a flag that is raised when all backends it began with were checked once.
-pub fn monitor(clock: Clock) -> (Monitor, Reporter, watch::Receiver<bool>) {
+pub fn monitor(clock: Clock, journal: Arc<Journal>) -> (Monitor, Reporter, watch::Receiver<bool>) {
     let (sender, reports) = mpsc::channel(REPORTS);
     let (settled, is_settled) = watch::channel(false);
     let (checkers, outliers) = (HashMap::new(), Outliers::default());
-    (Monitor { reports, checkers, outliers, settled, clock }, Reporter(sender), is_settled)
+    (Monitor { reports, checkers, outliers, settled, clock, journal }, Reporter(sender), is_settled)
 }
 
 impl Reporter {
@@ -133,7 +135,7 @@ impl Monitor {
         let mut wanted = HashMap::new();
         for (pool, checks) in snapshot.pools.iter().zip(&snapshot.checks) {
             for backend in &pool.backends {
-                let subject = Subject::new(pool, backend, checks, self.clock);
+                let subject = Subject::new(pool, backend, checks, (self.clock, &self.journal));
                 let running = match self.checkers.remove(&backend.state.id) {
                     Some(running) if running.subject == subject => running,
                     other => {

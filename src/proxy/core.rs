@@ -11,6 +11,7 @@ use super::places::PerAddress;
 use crate::clock::Clock;
 use crate::health::Reporter;
 use crate::snapshot::Snapshot;
+use crate::telemetry::Journal;
 use crate::watch::Call;
 
 /// Shared by all threads of one proxy.
@@ -26,6 +27,8 @@ pub(crate) struct Core {
     pub(super) per_address: PerAddress,
     /// Hashes session keys for the log, with a key of this process.
     pub(crate) log_hash: RandomState,
+    /// What has happened of late.
+    pub(crate) journal: Arc<Journal>,
     live: ArcSwap<Snapshot>,
     generation: AtomicU64,
     orders: Box<[mpsc::Sender<Order>]>,
@@ -50,7 +53,7 @@ impl Core {
     pub(crate) fn new(
         snapshot: Arc<Snapshot>,
         clock: Clock,
-        health: Reporter,
+        (health, journal): (Reporter, Arc<Journal>),
         orders: Box<[mpsc::Sender<Order>]>,
     ) -> Self {
         Self {
@@ -59,6 +62,7 @@ impl Core {
             connections: AtomicUsize::new(0),
             per_address: PerAddress::default(),
             log_hash: RandomState::new(),
+            journal,
             live: ArcSwap::new(snapshot),
             generation: AtomicU64::new(1),
             orders,

@@ -24,6 +24,7 @@ use crate::config::{Config, Pool, Verify};
 use crate::health;
 use crate::proxy::Core;
 use crate::snapshot::Snapshot;
+use crate::telemetry::Journal;
 
 pub use control::{ApplyError, Control, Drained, ReloadError, Session, Unknown};
 pub use status::{BackendStatus, DrainStatus, PoolStatus, Status};
@@ -98,10 +99,10 @@ impl Server {
         let connections = socket::raise_file_limit(config.limits.connections);
         let (sockets, addresses) = socket::bind_all(&config.listeners, workers)?;
         let (orders, heard): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::channel(ORDERS)).unzip();
-        let clock = Clock::start();
-        let (monitor, reporter, settled) = health::monitor(clock);
+        let (clock, journal) = (Clock::start(), Arc::new(Journal::new()));
+        let (monitor, reporter, settled) = health::monitor(clock, journal.clone());
         let snapshot = Arc::new(Snapshot::build(config, None, workers, clock.now()));
-        let core = Arc::new(Core::new(snapshot, clock, reporter, orders.into()));
+        let core = Arc::new(Core::new(snapshot, clock, (reporter, journal), orders.into()));
         let (stopper, stopping) = stop::channel();
         let (applied, to_apply) = mpsc::channel(control::COMMANDS);
         let control = Control::new(core.clone(), applied, config);

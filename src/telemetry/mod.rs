@@ -1,7 +1,9 @@
-//! What the program says about itself: the access log, and how logging is set up.
+//! What the program says about itself: the access log, the journal of events, and how logging is set up.
 
 mod access;
+mod journal;
 mod setup;
 
 pub use access::{Record, Redacted};
+pub use journal::{Entry, Event, Journal, KEPT};
 pub use setup::{Guard, init};
