@@ -10,6 +10,8 @@ mod access;
 mod bounds;
 #[path = "admin/calls.rs"]
 mod calls;
+#[path = "admin/dashboard.rs"]
+mod dashboard;
 #[path = "admin/drain.rs"]
 mod drain;
 #[path = "admin/reload.rs"]

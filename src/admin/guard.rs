@@ -8,9 +8,11 @@ use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 
 use super::answer::Refusal;
+use super::dashboard;
 use crate::config::Token;
 
-/// Told without a token: whoever probes the process should not need a secret.
+/// Told without a token, as are the files of the dashboard, which is where a token is typed in: whoever probes the
+/// process should not need a secret.
 const OPEN: [&str; 2] = ["/healthz", "/readyz"];
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -43,7 +45,8 @@ impl Guard {
 }
 
 fn check_token(token: &Token, path: &str, headers: &HeaderMap) -> Result<(), Refusal> {
-    if OPEN.contains(&path) || shown(headers).is_some_and(|shown| token.is(shown)) {
+    let open = OPEN.contains(&path) || dashboard::holds(path);
+    if open || shown(headers).is_some_and(|shown| token.is(shown)) {
         return Ok(());
     }
     Err(Refusal::new(StatusCode::UNAUTHORIZED, "show the token: Authorization: Bearer …"))

@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 
 use super::answer::{Answer, Refusal, ok, respond};
 use super::ask;
+use super::dashboard;
 use super::explain::{Described, EXAMPLE, Question};
 use super::guard::Guard;
 use crate::config::Token;
@@ -38,6 +39,8 @@ type Named<T> = Result<Path<T>, PathRejection>;
 pub(super) fn router(control: Control, token: Option<Token>) -> Router {
     let desk = Desk { control, waiters: Arc::new(Semaphore::new(WAITERS)) };
     Router::new()
+        .route(dashboard::PAGE, get(dashboard::page))
+        .route(dashboard::FILES_BELOW, get(dashboard::file))
         .route("/healthz", get(async || ok(&json!({ "ok": true }))))
         .route("/readyz", get(ready))
         .route("/api/status", get(status))
