@@ -14,7 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::admin::Admin;
 use crate::config::{Config, Log, LogFormat, Preset, Summary, did_you_mean};
 use crate::demo::{self, Demo, Style};
-use crate::server::{Control, ReloadError, Server, Stop};
+use crate::server::{Control, Server, Stop};
 use crate::telemetry;
 
 /// A reverse proxy and load balancer that brings every session home: to the backend that holds its state.
@@ -211,12 +211,10 @@ fn refuse(reason: &dyn std::fmt::Display) -> u8 {
     USAGE
 }
 
-/// What SIGHUP asks for. What is wrong with the file has been logged.
+/// What SIGHUP asks for.
 fn reload(control: &Control) {
-    match control.reload() {
-        Ok(()) | Err(ReloadError::Invalid(_)) => {}
-        Err(error) => tracing::error!(%error, "not reloaded"),
-    }
+    // What came of it has been logged.
+    let _ = control.reload("signal");
 }
 
 /// The signals that stop the process or reload its file, caught from the moment this exists.

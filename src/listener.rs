@@ -2,8 +2,8 @@
 //! Its sockets are [`crate::server`]'s.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::config;
 use crate::transport::tls::Acceptor;
@@ -23,6 +23,17 @@ pub struct Listener {
     pub max_connections: usize,
     /// Client connections now; the same over reloads.
     pub connections: Arc<AtomicUsize>,
+    /// What clients come in by; the same over reloads.
+    pub door: Arc<Door>,
+}
+
+/// The sockets of a listener, as far as others than their owners have to know of them: where they are bound, and
+/// whether they are still open.
+#[derive(Debug, Default)]
+pub struct Door {
+    bound: OnceLock<SocketAddr>,
+    closed: AtomicBool,
+    sockets: AtomicUsize,
 }
 
 impl Listener {
@@ -41,6 +52,46 @@ impl Listener {
                 settings.max_connections
             },
             connections: previous.map(|known| known.connections.clone()).unwrap_or_default(),
+            door: previous.map(|known| known.door.clone()).unwrap_or_default(),
         }
+    }
+
+    /// Where it listens, with the port that was taken for 0; as configured before it is bound.
+    pub fn bound(&self) -> SocketAddr {
+        self.door.bound.get().copied().unwrap_or(self.address)
+    }
+}
+
+impl Door {
+    /// Notes where so many sockets were bound. Only the first time counts.
+    pub fn open(&self, address: SocketAddr, sockets: usize) {
+        if self.bound.set(address).is_ok() {
+            self.sockets.store(sockets, Ordering::Release);
+        }
+    }
+
+    /// Where it is bound; none before that.
+    pub fn bound(&self) -> Option<SocketAddr> {
+        self.bound.get().copied()
+    }
+
+    /// Its listener is in the configuration no more. This cannot be undone: one of the same address has another door.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// Whether those who have come in are to leave once they are served.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// One of its sockets is closed.
+    pub fn lose_socket(&self) {
+        self.sockets.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Whether a socket of it still has the address.
+    pub fn has_sockets(&self) -> bool {
+        self.sockets.load(Ordering::Acquire) > 0
     }
 }

@@ -2,6 +2,7 @@
 //! This is the only place where configuration becomes those; live state is carried over by identity.
 
 use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ pub struct Snapshot {
     pub pools: Vec<Arc<Pool>>,
     /// Of all pools in cookie mode: no backend is to see any of their cookies.
     pub sealers: Vec<Arc<Sealer>>,
-    /// In the order of the sockets: those that the process began with, as the file describes them now.
+    /// In the order of the file.
     pub listeners: Vec<Arc<Listener>>,
     /// Networks whose `X-Forwarded-*` is believed.
     pub trusted_proxies: Vec<IpNet>,
@@ -82,6 +83,13 @@ impl Snapshot {
 }
 
 impl Snapshot {
+    /// The addresses of the listeners that `config` has and `previous` has not, in their order: who puts it in force has
+    /// to bind them.
+    pub fn new_listeners(config: &Config, previous: Option<&Self>) -> Vec<SocketAddr> {
+        let all = config.listeners.iter().zip(known_listeners(config, previous));
+        all.filter(|(_, known)| known.is_none()).map(|(listener, _)| listener.address).collect()
+    }
+
     /// Takes every backend as up, and as having been so for long: for those who ask what a file would do, and have no
     /// backends to look at.
     pub fn take_as_up(&self) {
@@ -103,20 +111,18 @@ impl Checks {
     }
 }
 
-/// Sockets are bound when the process starts; what the file says of their addresses counts from then on. One that it
-/// has no more goes on as it was.
+/// What the file says of each listener, which `previous` may know.
 fn listeners(config: &Config, previous: Option<&Snapshot>) -> Vec<Arc<Listener>> {
-    let Some(previous) = previous else {
-        return config.listeners.iter().map(|settings| Arc::new(Listener::new(settings, None))).collect();
-    };
-    let now = |(index, known): (usize, &Arc<Listener>)| {
-        let is_known = |settings: &&config::Listener| settings.address == known.address;
-        // Several may have asked for any free port: those are told apart by their places.
-        let by_place = config.listeners.get(index).filter(is_known);
-        let settings = by_place.or_else(|| config.listeners.iter().find(is_known));
-        settings.map_or_else(|| known.clone(), |settings| Arc::new(Listener::new(settings, Some(known))))
-    };
-    previous.listeners.iter().enumerate().map(now).collect()
+    let known = |(settings, known): (&config::Listener, Option<_>)| Arc::new(Listener::new(settings, known));
+    config.listeners.iter().zip(known_listeners(config, previous)).map(known).collect()
+}
+
+/// For each listener of `config`, the same one in `previous`.
+fn known_listeners<'a>(config: &Config, previous: Option<&'a Snapshot>) -> Vec<Option<&'a Listener>> {
+    let known = previous.map_or(&[][..], |previous| &previous.listeners);
+    let names: Vec<_> = config::Listener::in_order(known.iter().map(|listener| listener.address)).collect();
+    let find = |wanted| names.iter().position(|name| *name == wanted).map(|at| &*known[at]);
+    config::Listener::in_order(config.listeners.iter().map(|listener| listener.address)).map(find).collect()
 }
 
 /// Pools that are in the file no more: no route leads to them, and they leave with what they have.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::config::Errors;
-use crate::server::{ReloadError, Unknown};
+use crate::server::{ApplyError, ReloadError, Unknown};
 
 /// Why a call was not done.
 #[derive(Debug)]
@@ -63,7 +63,12 @@ impl From<ReloadError> for Refusal {
         match error {
             ReloadError::Invalid(errors) => invalid(&errors),
             ReloadError::NoFile => Self::new(StatusCode::CONFLICT, error.to_string()),
-            ReloadError::Apply(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+            ReloadError::Apply(ApplyError::Bind { .. }) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{error}; nothing has changed"))
+            }
+            ReloadError::Apply(ApplyError::Busy) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+            }
         }
     }
 }

@@ -79,6 +79,15 @@ pub(super) fn key(query: Option<&str>) -> Result<Vec<u8>, Refusal> {
     key.ok_or_else(|| Refusal::bad("say which key: ?key=…, percent-encoded"))
 }
 
+/// Whether a change is only asked about, from `?plan=true`.
+pub(super) fn plan(query: Option<&str>) -> Result<bool, Refusal> {
+    match parameter(query, "plan")?.as_deref() {
+        None | Some(b"false") => Ok(false),
+        Some(b"true") => Ok(true),
+        Some(_) => Err(Refusal::bad("plan: true or false")),
+    }
+}
+
 fn duration(what: &str, text: &str) -> Result<Duration, Refusal> {
     config::duration(text).map_err(|why| Refusal::bad(format!("{what}: {why}")))
 }

@@ -20,7 +20,7 @@ use super::explain::{Described, EXAMPLE, Question};
 use super::guard::Guard;
 use crate::config::Token;
 use crate::explain::Asked;
-use crate::server::Control;
+use crate::server::{Control, Reloaded};
 
 /// Callers that may wait for backends to be empty at one time: fewer than there are connections, so that others still
 /// get through.
@@ -139,9 +139,18 @@ async fn explain(State(desk): State<Desk>, body: Body) -> Answer {
     Ok(ok(&desk.control.explain(&asked)))
 }
 
-async fn reload(State(desk): State<Desk>) -> Answer {
-    desk.control.reload()?;
-    Ok(ok(&json!({ "reloaded": true })))
+async fn reload(State(desk): State<Desk>, RawQuery(query): RawQuery) -> Answer {
+    let plans = ask::plan(query.as_deref())?;
+    // Files are read, which may take its time.
+    let done = tokio::task::spawn_blocking(move || {
+        if plans {
+            return desk.control.plan().map(|changes| json!({ "plan": true, "changes": changes }));
+        }
+        let Reloaded { generation, changes } = desk.control.reload("api")?;
+        Ok(json!({ "reloaded": true, "generation": generation, "changes": changes }))
+    });
+    let failed = |_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "it broke off");
+    Ok(ok(&done.await.map_err(failed)??))
 }
 
 /// The names in a path, which came percent-encoded.

@@ -5,6 +5,7 @@ mod address;
 mod check;
 mod contract;
 mod cookie;
+mod difference;
 mod error;
 mod file;
 mod fleet;
@@ -31,6 +32,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub use cookie::{Cookie, SameSite, Sealed, Secret, Secure};
+pub use difference::{Names, at_next_start, at_once, backend_fields, places_alike};
 pub use error::{Errors, Problem, ProblemKind};
 pub use fleet::{Balance, Drain, Protocol, ProxyProtocol, Retry, Wanted};
 pub use health::{Field, Health, Probe};
@@ -43,7 +45,7 @@ pub use tls::{ClientTls, Identity, Roots, ServerTls, Verify};
 pub use token::Token;
 
 /// Everything one `proxy.toml` says.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// Networks whose `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<IpNet>,
@@ -64,7 +66,7 @@ pub struct Config {
 }
 
 /// `[server]`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Server {
     /// Threads that carry traffic. Default: the CPUs available.
     pub workers: NonZeroUsize,
@@ -82,7 +84,7 @@ pub struct Admin {
 }
 
 /// `[log]`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Log {
     /// A level or a `tracing` filter. Default `info`.
     pub level: String,
@@ -102,7 +104,7 @@ pub enum LogFormat {
 }
 
 /// `[[listener]]`: a bound address.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Listener {
     /// Address and port; port 0 takes a free one.
     pub address: SocketAddr,
@@ -117,7 +119,7 @@ pub struct Listener {
 }
 
 /// `[[route]]`: which requests go to which pool.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Route {
     /// Which hosts it fits.
     pub host: HostPattern,
@@ -141,7 +143,7 @@ pub enum HostPattern {
 }
 
 /// `[[pool]]`: backends with one balance policy and one stickiness.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Pool {
     /// Unique among pools.
     pub name: String,
@@ -178,7 +180,7 @@ pub struct Pool {
 }
 
 /// `[[pool.backend]]`: one server process.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Backend {
     /// Its identity within the pool. Default: the address as written.
     pub name: String,
@@ -209,7 +211,7 @@ pub enum Address {
 }
 
 /// `[pool.sticky]`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Sticky {
     /// Where a session key is looked for; the first present wins. Empty only in cookie mode.
     pub key: Vec<KeySource>,
@@ -231,7 +233,7 @@ pub enum OnBackendDown {
 }
 
 /// `sticky.mode`, with what belongs to it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Mode {
     /// Recomputed for every request by the pool's hash.
     Hash,
@@ -242,7 +244,7 @@ pub enum Mode {
 }
 
 /// The settings of `mode = "table"`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Table {
     /// Responses that teach keys: cookie and header sources only.
     pub learn: Vec<KeySource>,
@@ -267,7 +269,7 @@ pub struct Outlier {
 }
 
 /// `[pool.timeouts]`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Timeouts {
     /// For a connection to a backend, all handshakes included. Default 2 s.
     pub connect: Duration,
@@ -284,7 +286,7 @@ pub struct Timeouts {
 }
 
 /// `[limits]`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
     /// Client connections at one time, in the whole process. Default 100,000.
     pub connections: usize,

@@ -30,6 +30,8 @@ pub struct Identity {
     pub certified: Arc<CertifiedKey>,
     /// The DNS names of the certificate, lower case; `*.example.com` stands for one label.
     pub names: Vec<String>,
+    /// When the certificate expires: Unix time in seconds; none if it cannot be read.
+    pub not_after: Option<i64>,
 }
 
 /// Authorities that others' certificates must lead to.
@@ -78,6 +80,7 @@ impl Identity {
         let chain = chain(cert).map_err(Wrong::Cert)?;
         let private = private_key(key).map_err(Wrong::Key)?;
         let names = chain.first().map(|first| names(first)).unwrap_or_default();
+        let not_after = chain.first().and_then(|first| not_after(first));
         let certified = CertifiedKey::from_der(chain, private, &default_provider());
         let certified = certified.map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => {
@@ -86,7 +89,13 @@ impl Identity {
             }
             other => Wrong::Key(Complaint::invalid(format!("this key cannot be used: {other}"))),
         })?;
-        Ok(Self { cert: cert.to_owned(), key: key.to_owned(), certified: Arc::new(certified), names })
+        Ok(Self {
+            cert: cert.to_owned(),
+            key: key.to_owned(),
+            certified: Arc::new(certified),
+            names,
+            not_after,
+        })
     }
 
     /// Reads the same files again.
@@ -225,6 +234,11 @@ fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
         _ => None,
     };
     alternatives.value.general_names.iter().filter_map(dns).collect()
+}
+
+fn not_after(certificate: &CertificateDer<'_>) -> Option<i64> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    Some(certificate.validity().not_after.timestamp())
 }
 
 /// The same certificates are the same identity: a key belongs to one.

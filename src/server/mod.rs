@@ -4,6 +4,9 @@
 mod certificates;
 mod connection;
 mod control;
+mod doors;
+mod gates;
+mod inherited;
 mod socket;
 mod status;
 mod stop;
@@ -26,8 +29,14 @@ use crate::proxy::Core;
 use crate::snapshot::Snapshot;
 use crate::telemetry::Journal;
 
-pub use control::{ApplyError, Control, Drained, ReloadError, Session, Unknown};
-pub use status::{BackendStatus, DrainStatus, PoolStatus, Status};
+use doors::{Doors, NotOpened};
+
+pub use control::{
+    ApplyError, BackendChange, Change, Control, Drained, LastReload, Moves, NewKeys, Plan, ReloadError,
+    Reloaded, Session, Unknown,
+};
+pub use inherited::Inherited;
+pub use status::{BackendStatus, CertificateStatus, DrainStatus, ListenerStatus, PoolStatus, Status};
 pub use stop::{Stop, Stopper};
 pub(crate) use thread::ServerThread;
 
@@ -54,6 +63,16 @@ pub enum StartError {
     /// A thread or its runtime cannot be made.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] io::Error),
+}
+
+impl From<NotOpened> for StartError {
+    fn from(why: NotOpened) -> Self {
+        match why {
+            // Nobody has been told anything yet at a start.
+            NotOpened::Busy => Self::Thread(io::ErrorKind::ResourceBusy.into()),
+            NotOpened::Bind { address, source } => Self::Bind { address, source },
+        }
+    }
 }
 
 impl StartError {
@@ -83,9 +102,7 @@ impl Server {
     /// # Errors
     /// As [`Self::start`].
     pub fn start_from(path: &Path, config: &Config) -> Result<Self, StartError> {
-        let mut this = Self::start(config)?;
-        this.control.read_from(path);
-        Ok(this)
+        Self::start_with(Some(path), config, Inherited::default())
     }
 
     /// Binds the listeners and starts the threads. Returns at once; connections are accepted as soon as every backend
@@ -94,27 +111,42 @@ impl Server {
     /// # Errors
     /// An address cannot be bound, or a thread not be started; then nothing keeps running.
     pub fn start(config: &Config) -> Result<Self, StartError> {
+        Self::start_with(None, config, Inherited::default())
+    }
+
+    /// The same with sockets that are there already, for listeners of exactly their addresses.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with(
+        file: Option<&Path>,
+        config: &Config,
+        inherited: Inherited,
+    ) -> Result<Self, StartError> {
         warn_of_unverified(config);
         let workers = config.server.workers.get();
         let connections = socket::raise_file_limit(config.limits.connections);
-        let (sockets, addresses) = socket::bind_all(&config.listeners, workers)?;
+        let (doors, turns) = Doors::new(workers, inherited.keep_wanted(config));
+        let prepared = doors.prepare(config, None)?;
         let (orders, heard): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::channel(ORDERS)).unzip();
         let (clock, journal) = (Clock::start(), Arc::new(Journal::new()));
         let (monitor, reporter, settled) = health::monitor(clock, journal.clone());
         let snapshot = Arc::new(Snapshot::build(config, None, workers, clock.now()));
+        prepared.carry_out(None, &snapshot);
+        let addresses = snapshot.listeners.iter().map(|listener| listener.bound()).collect();
         let core = Arc::new(Core::new(snapshot, clock, (reporter, journal), orders.into()));
         let (stopper, stopping) = stop::channel();
         let (applied, to_apply) = mpsc::channel(control::COMMANDS);
-        let control = Control::new(core.clone(), applied, config);
+        let control = Control::new(core.clone(), (applied, doors), config, file);
         let mut this = Self { addresses, control: control.clone(), stopper, threads: Vec::new() };
         let (alive, ended) = mpsc::channel(1);
         let task = control::Task { core: core.clone(), control, to_apply, ended };
         this.spawn("control", move |runtime| runtime.block_on(control::run(task, monitor)))?;
-        for (index, (sockets, orders)) in sockets.into_iter().zip(heard).enumerate() {
+        for (index, (turns, orders)) in turns.into_iter().zip(heard).enumerate() {
             let duty = worker::Duty {
                 core: core.clone(),
                 index,
-                sockets,
+                turns,
                 orders,
                 settled: settled.clone(),
                 stopping: stopping.clone(),
@@ -153,7 +185,8 @@ impl Server {
         }
     }
 
-    /// The addresses listened on, in the order of the configuration, with the ports that were taken for 0.
+    /// The addresses listened on at the start, in the order of the configuration, with the ports that were taken for 0.
+    /// What reloads made of them is in [`Control::status`].
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }

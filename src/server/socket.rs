@@ -4,49 +4,58 @@ use std::io;
 use std::net::SocketAddr;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::StartError;
-use crate::config::Listener;
 use crate::transport::keep_alive;
 
 /// Connections the kernel may keep waiting per socket.
 const BACKLOG: i32 = 1024;
 
-/// Binds all listeners for all workers: the sockets by worker, and the addresses by listener.
-pub(super) fn bind_all(
-    listeners: &[Listener],
-    workers: usize,
-) -> Result<(Vec<Vec<std::net::TcpListener>>, Vec<SocketAddr>), StartError> {
-    let mut by_worker: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
-    let mut addresses = Vec::new();
-    for listener in listeners {
-        let address = listener.address;
-        let (sockets, bound) =
-            bind(address, workers).map_err(|source| StartError::Bind { address, source })?;
-        addresses.push(bound);
-        by_worker.iter_mut().zip(sockets).for_each(|(own, socket)| own.push(socket));
-    }
-    Ok((by_worker, addresses))
+/// The sockets of one listener, one for each worker.
+#[derive(Debug)]
+pub(super) struct Bound {
+    /// With the port that was taken for 0.
+    pub(super) address: SocketAddr,
+    pub(super) sockets: Vec<std::net::TcpListener>,
+    pub(super) origin: Origin,
+}
+
+/// Where a socket comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// This process has bound it, and who waits there when it is closed is lost.
+    Bound,
+    /// It was there before, and others hold it too: who waits there is served by whoever accepts next.
+    Inherited,
 }
 
 /// The first socket is bound alone: were another process on the port, even one that shares it, that fails. Two proxies
 /// on one port would each know half of the sessions.
-fn bind(address: SocketAddr, workers: usize) -> io::Result<(Vec<std::net::TcpListener>, SocketAddr)> {
-    let first = new_socket(address)?;
-    first.bind(&address.into())?;
-    let bound = first.local_addr()?.as_socket().unwrap_or(address);
+pub(super) fn bind(wanted: SocketAddr, workers: usize) -> io::Result<Bound> {
+    let first = new_socket(wanted)?;
+    first.bind(&wanted.into())?;
+    let address = first.local_addr()?.as_socket().unwrap_or(wanted);
     first.set_reuse_port(true)?;
     first.listen(BACKLOG)?;
     let mut sockets = vec![first.into()];
     for _ in 1..workers {
-        let socket = new_socket(address)?;
+        let socket = new_socket(wanted)?;
         socket.set_reuse_port(true)?;
-        socket.bind(&bound.into())?;
+        socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         sockets.push(socket.into());
     }
-    Ok((sockets, bound))
+    Ok(Bound { address, sockets, origin: Origin::Bound })
+}
+
+/// One socket that was there before, for all workers: each accepts what it gets hold of first.
+pub(super) fn share(socket: &std::net::TcpListener, workers: usize) -> io::Result<Bound> {
+    let options = SockRef::from(socket);
+    options.set_tcp_nodelay(true)?;
+    options.set_tcp_keepalive(&keep_alive())?;
+    socket.set_nonblocking(true)?;
+    let sockets = (0..workers).map(|_| socket.try_clone()).collect::<Result<_, _>>()?;
+    Ok(Bound { address: socket.local_addr()?, sockets, origin: Origin::Inherited })
 }
 
 /// Accepted connections inherit what is set here.

@@ -1,18 +1,78 @@
-//! The state of pools and backends as those see it who look from outside: plain values, ready to be written as JSON.
+//! The state of listeners, pools and backends as those see it who look from outside: plain values, ready to be written as JSON.
 
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 
 use crate::backend::{Backend, Cause, Health, State};
 use crate::clock::Now;
+use crate::listener::Listener;
 use crate::pool::{Pool, View};
+use crate::transport::tls::Acceptor;
 
-/// The state of all pools.
+use super::LastReload;
+
+/// The state of the proxy.
 #[derive(Debug, Clone, Serialize)]
 pub struct Status {
+    /// Grows with each configuration that is put in force, and whenever something that has left is forgotten.
+    pub generation: u64,
+    /// What came of reading the file again the last time; none if it was not.
+    pub reload: Option<LastReload>,
+    /// In the order of the configuration.
+    pub listeners: Vec<ListenerStatus>,
     /// In the order of the configuration.
     pub pools: Vec<PoolStatus>,
+}
+
+/// The state of one listener.
+#[derive(Debug, Clone, Serialize)]
+pub struct ListenerStatus {
+    /// Where it listens, with the port that was taken for 0.
+    pub address: SocketAddr,
+    /// Whether TLS is spoken.
+    pub tls: bool,
+    /// Whether HTTP/2 is spoken to those who want it.
+    pub http2: bool,
+    /// Client connections now.
+    pub connections: u64,
+    /// Client connections it may have; 0: as many as the process.
+    pub max_connections: u64,
+    /// What it shows to clients, the first to those who name no host.
+    pub certificates: Vec<CertificateStatus>,
+}
+
+/// One certificate of a listener.
+#[derive(Debug, Clone, Serialize)]
+pub struct CertificateStatus {
+    /// The DNS names it is for.
+    pub names: Vec<String>,
+    /// When it expires: Unix time in seconds; none if it does not say.
+    pub not_after: Option<i64>,
+}
+
+impl ListenerStatus {
+    /// Reads the state of a listener.
+    pub(super) fn of(listener: &Listener) -> Self {
+        let identities = listener.tls.as_ref().map_or(&[][..], Acceptor::identities);
+        let certificates = identities.iter().map(|identity| CertificateStatus {
+            names: identity.names.clone(),
+            not_after: identity.not_after,
+        });
+        Self {
+            address: listener.bound(),
+            tls: listener.tls.is_some(),
+            http2: listener.http2,
+            connections: listener.connections.load(Ordering::Relaxed) as u64,
+            max_connections: if listener.max_connections == usize::MAX {
+                0
+            } else {
+                listener.max_connections as u64
+            },
+            certificates: certificates.collect(),
+        }
+    }
 }
 
 /// The state of one pool.

@@ -1,18 +1,18 @@
-//! One worker: accepts on its own sockets, watches over its connections, and stops when told.
+//! One worker: carries out what it is told, watches over its connections, and stops when told.
 
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::connection::{self, Accepted, Connections};
+use super::connection::Connections;
+use super::doors::Turn;
+use super::gates::Gates;
 use super::stop::{Schedule, Stop};
-use crate::listener::Listener;
-use crate::proxy::{Core, Order, Place, Worker};
+use crate::listener::{Door, Listener};
+use crate::proxy::{Core, Order, Worker};
 use crate::transport::exchange::Phase;
 use crate::watch::{Call, SWEEP};
 
@@ -21,7 +21,7 @@ use crate::watch::{Call, SWEEP};
 pub(super) struct Duty {
     pub(super) core: Arc<Core>,
     pub(super) index: usize,
-    pub(super) sockets: Vec<std::net::TcpListener>,
+    pub(super) turns: mpsc::Receiver<Turn>,
     pub(super) orders: mpsc::Receiver<Order>,
     pub(super) settled: watch::Receiver<bool>,
     pub(super) stopping: watch::Receiver<Stop>,
@@ -38,14 +38,13 @@ pub(super) struct Station {
     pub(super) connections: Rc<Connections>,
     /// TLS handshakes at one time.
     pub(super) handshakes: Semaphore,
-    limit: usize,
+    /// Client connections the process may have.
+    pub(super) limit: usize,
 }
 
 /// TLS handshakes of one worker at one time: each holds a few buffers and, at the end, the processor for a moment. More
 /// wait, within the time that they have.
 const HANDSHAKES: usize = 512;
-/// After an accept failed, or found no place.
-const BACK_OFF: Duration = Duration::from_millis(50);
 
 /// Works until told to stop, and then until all is finished or time is up.
 pub(super) async fn run(mut duty: Duty) {
@@ -59,70 +58,24 @@ pub(super) async fn run(mut duty: Duty) {
         _ = duty.settled.wait_for(|settled| *settled) => {}
         _ = duty.stopping.wait_for(|stop| *stop > Stop::No) => {}
     }
-    let sockets = duty.sockets.drain(..).enumerate();
-    let listeners: Vec<_> = sockets.filter_map(|(index, socket)| listen(&station, index, socket)).collect();
+    let gates = Gates::default();
     let watching = tokio::task::spawn_local(watch_over(station.clone()));
-    let stop = obey(&station, &mut duty).await;
-    listeners.iter().for_each(tokio::task::JoinHandle::abort);
-    if stop == Stop::Graceful {
+    if obey(&station, &gates, &mut duty).await == Stop::Graceful {
+        station.connections.finish();
+        gates.close().await;
         finish(&station, &mut duty).await;
+    } else {
+        gates.abort();
     }
     watching.abort();
     station.worker.end();
 }
 
-fn listen(
-    station: &Rc<Station>,
-    index: usize,
-    socket: std::net::TcpListener,
-) -> Option<tokio::task::JoinHandle<()>> {
-    match TcpListener::from_std(socket) {
-        Ok(socket) => Some(tokio::task::spawn_local(accept(station.clone(), index, socket))),
-        Err(error) => {
-            tracing::error!(%error, "a listening socket cannot be used");
-            None
-        }
-    }
-}
-
-/// Accepts for ever. An error is no reason to spin, nor to stop.
-async fn accept(station: Rc<Station>, index: usize, socket: TcpListener) {
-    loop {
-        match socket.accept().await {
-            Ok((stream, peer)) => {
-                let (listener, place) = station.place(index).await;
-                let accepted = Accepted { listener, place, stream, peer };
-                tokio::task::spawn_local(connection::serve(station.clone(), accepted));
-            }
-            Err(error) if is_of_connection(&error) => {}
-            Err(error) => {
-                tracing::warn!(%error, "accept failed");
-                sleep(BACK_OFF).await;
-            }
-        }
-    }
-}
-
-/// Whether an accept failed because of the connection, which is gone, and not because of us.
-fn is_of_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
-}
-
 impl Station {
-    /// A place for one more connection, as soon as there is one. At the limit connections wait in the kernel's queue,
-    /// but for the one that each socket has accepted: only when a place is taken no other worker takes it.
-    async fn place(&self, listener: usize) -> (Arc<Listener>, Place) {
-        loop {
-            let listener = self.worker.current().snapshot.listeners[listener].clone();
-            if let Some(place) = Place::take(&self.worker, &listener, self.limit) {
-                return (listener, place);
-            }
-            tokio::select! {
-                () = self.worker.freed.notified() => {}
-                () = sleep(BACK_OFF) => {}
-            }
-        }
+    /// The listener of a door as it is described now; none once it is gone.
+    pub(super) fn listener(&self, door: &Arc<Door>) -> Option<Arc<Listener>> {
+        let current = self.worker.current();
+        current.snapshot.listeners.iter().find(|listener| Arc::ptr_eq(&listener.door, door)).cloned()
     }
 }
 
@@ -139,9 +92,10 @@ async fn watch_over(station: Rc<Station>) {
 }
 
 /// Carries out orders until told to stop.
-async fn obey(station: &Station, duty: &mut Duty) -> Stop {
+async fn obey(station: &Rc<Station>, gates: &Gates, duty: &mut Duty) -> Stop {
     loop {
         tokio::select! {
+            Some(turn) = duty.turns.recv() => gates.turn(station, turn),
             order = duty.orders.recv() => match order {
                 Some(order) => station.worker.obey(order),
                 None => return Stop::Now,
@@ -155,7 +109,6 @@ async fn obey(station: &Station, duty: &mut Duty) -> Stop {
 async fn finish(station: &Station, duty: &mut Duty) {
     let begun = Instant::now();
     let schedule = Schedule::new(station.worker.current().snapshot.shutdown_timeout);
-    station.connections.finish();
     let mut ticks = interval(SWEEP / 5);
     while begun.elapsed() < schedule.end
         && !(station.connections.is_empty() && station.worker.exchanges.is_empty())

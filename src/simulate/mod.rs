@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use crate::backend::Health;
 use crate::clock::Now;
-use crate::config::{Config, OnBackendDown};
+use crate::config::{self, Config, OnBackendDown};
 use crate::pool::{Choice, Commit, Decision, Key, Pool, Reason, Refusal, View};
 use crate::snapshot::Snapshot;
 
@@ -105,6 +105,43 @@ pub fn simulate(plan: &Plan<'_>, keys: &Keys) -> Result<Report, Error> {
     let new_homes = after.bind_all(keys);
     let tally = report::Tally { known, homes, shares, bound, then_names, lives, table, balance };
     Ok(tally.report(plan, keys, &after, &new_homes))
+}
+
+/// Keys that a share is found out with: enough for a hundredth.
+const SAMPLE: u64 = 10_000;
+
+/// The share of new keys, from 0 to 1, that `after` places elsewhere than `before`, both being states of one pool of
+/// `around`; the backends in `down` are down in both. None where the key does not say where it is placed.
+pub fn moved_share(
+    around: &Config,
+    (before, after): (&config::Pool, &config::Pool),
+    down: &[String],
+    now: Now,
+) -> Option<f64> {
+    let by_key = |pool: &config::Pool| {
+        pool.balance.hashes() && pool.sticky.as_ref().is_some_and(|sticky| !sticky.key.is_empty())
+    };
+    if !by_key(before) || !by_key(after) {
+        return None;
+    }
+    let keys = Keys::counted(SAMPLE).ok()?;
+    let place = |pool: &config::Pool| {
+        let config = alone(around, pool);
+        let fleet = Fleet::new(&config, None, &Plan { config: &config, pool: 0, changes: &[], now }, down);
+        (fleet.names(), fleet.bind_all(&keys))
+    };
+    let ((known, homes), (names, new_homes)) = (place(before), place(after));
+    let moved = report::moved((&known, &homes), (&names, &new_homes));
+    Some(moved as f64 / SAMPLE as f64)
+}
+
+/// A configuration of nothing but `pool`, which remembers nothing: where new keys go is the same in all modes.
+fn alone(around: &Config, pool: &config::Pool) -> Config {
+    let sticky = pool.sticky.clone().map(|sticky| config::Sticky { mode: config::Mode::Hash, ..sticky });
+    let pool = config::Pool { sticky, tls: None, ..pool.clone() };
+    let (server, log, limits) = (around.server.clone(), around.log.clone(), around.limits.clone());
+    let (listeners, routes, trusted_proxies) = (Vec::new(), Vec::new(), Vec::new());
+    Config { trusted_proxies, server, admin: None, log, listeners, routes, pools: vec![pool], limits }
 }
 
 /// A key that no backend took.

@@ -216,20 +216,8 @@ impl Tally {
         (names, homes): (&[Arc<str>], &[u32]),
         shares: &Shares,
     ) -> Placement {
-        let known = self.homes.iter().zip(homes);
-        let name = |names: &[Arc<str>], home: u32| names.get(home as usize).cloned();
-        // By position, which is quicker than by name: where the backends before are now.
-        let now: Vec<u32> = self
-            .known
-            .iter()
-            .map(|known| names.iter().position(|name| name == known).map_or(NOWHERE - 1, |at| at as u32))
-            .collect();
-        let is_elsewhere = |(before, after): &(&u32, &u32)| match now.get(**before as usize) {
-            Some(now) => now != *after,
-            None => name(names, **after).is_some(),
-        };
         let hashes = self.balance.hashes() && policy.hashes();
-        let moved = hashes.then(|| known.filter(is_elsewhere).count() as u64);
+        let moved = hashes.then(|| moved((&self.known, &self.homes), (names, homes)));
         let total = homes.len() as u64;
         let moved_share = moved.map(|moved| share(moved, total));
         let minimum_share = minimum(&self.shares, shares);
@@ -244,6 +232,18 @@ impl Tally {
             unplaced_after: unplaced(homes),
         }
     }
+}
+
+/// How many keys have another home than before; both are names of backends, and for each key a position among them.
+pub(super) fn moved((known, before): (&[Arc<str>], &[u32]), (names, after): (&[Arc<str>], &[u32])) -> u64 {
+    // By position, which is quicker than by name: where the backends before are now.
+    let place = |known: &Arc<str>| names.iter().position(|name| name == known);
+    let now: Vec<u32> = known.iter().map(|known| place(known).map_or(NOWHERE - 1, |at| at as u32)).collect();
+    let is_elsewhere = |(before, after): &(&u32, &u32)| match now.get(**before as usize) {
+        Some(now) => now != *after,
+        None => names.get(**after as usize).is_some(),
+    };
+    before.iter().zip(after).filter(is_elsewhere).count() as u64
 }
 
 /// The backends in the order in which they were first heard of.

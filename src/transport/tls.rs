@@ -37,6 +37,11 @@ impl Acceptor {
         Self { settings: settings.clone(), http2, config }
     }
 
+    /// What is shown to clients; at least one.
+    pub fn identities(&self) -> &[Identity] {
+        &self.settings.identities
+    }
+
     /// For the handshake.
     pub fn config(&self) -> Arc<ServerConfig> {
         self.config.clone()

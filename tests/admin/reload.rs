@@ -15,7 +15,16 @@ fn a_good_file_is_put_in_force() {
     let proxy = Proxy::of_file(&file.0);
     assert_eq!(proxy.get("/", &[]).text(), "a");
     fs::write(&file.0, setup(&[&b]).toml()).unwrap();
-    assert_eq!(change(&proxy, "POST /api/reload", ""), (200, json!({ "reloaded": true })));
+    let (status, planned) = change(&proxy, "POST /api/reload?plan=true", "");
+    assert_eq!((status, &planned["plan"]), (200, &json!(true)));
+    assert_eq!(look(&proxy, "/api/pools/app").1["backends"][0]["name"], "a", "it was only asked about");
+    let (status, done) = change(&proxy, "POST /api/reload", "");
+    assert_eq!((status, &done["reloaded"], &done["changes"]), (200, &json!(true), &planned["changes"]));
+    let seen = look(&proxy, "/api/status").1;
+    assert_eq!((&seen["generation"], &seen["reload"]["outcome"]), (&done["generation"], &json!("applied")));
+    let changes: Vec<_> =
+        done["changes"]["backends"].as_array().unwrap().iter().map(|it| &it["change"]).collect();
+    assert_eq!(changes, ["added", "removed"]);
     assert_eq!(look(&proxy, "/api/pools/app").1["backends"][0]["name"], "b");
     assert_eq!(proxy.get("/", &[]).text(), "b");
 }
@@ -40,6 +49,13 @@ fn a_bad_file_is_told_problem_by_problem_and_changes_nothing() {
     assert!(problems[0]["help"].as_str().unwrap().contains("weight"), "{problems:?}");
     assert_eq!(look(&proxy, "/api/pools/app/backends/a").1["weight"], 1);
     assert_eq!(proxy.get("/", &[]).status, 200);
+}
+
+#[test]
+fn whether_it_is_only_asked_about_is_said_rightly() {
+    let proxy = setup(&[&Backend::named("a")]).start();
+    assert_refused(&change(&proxy, "POST /api/reload?plan=maybe", ""), 400, "true or false");
+    assert_refused(&change(&proxy, "POST /api/reload?plam=true", ""), 400, "plan");
 }
 
 #[test]

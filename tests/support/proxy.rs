@@ -118,6 +118,11 @@ impl Setup {
         self
     }
 
+    /// A backend of that name is found elsewhere.
+    pub fn replace_address(&mut self, backend: &str, address: SocketAddr) {
+        self.backends.iter_mut().filter(|known| known.0 == backend).for_each(|known| known.1 = address);
+    }
+
     /// Further settings of one backend.
     pub fn backend(mut self, backend: &str, settings: &str) -> Self {
         self.extras.push((backend.into(), settings.into()));

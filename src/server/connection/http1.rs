@@ -73,7 +73,15 @@ enum Ended {
 }
 
 async fn until_ended(connection: &mut Served, ticket: &Ticket<Held>, client: &Client) -> Ended {
+    let mut is_ending = ticket.with(|slot| slot.data.ending.get());
     std::future::poll_fn(|cx| {
+        if std::mem::take(&mut is_ending) {
+            // What it has said is read first: of a connection that has said nothing, hyper makes an end at once.
+            if let Poll::Ready(ended) = Pin::new(&mut *connection).poll(cx) {
+                return Poll::Ready(Ended::ByItself(ended));
+            }
+            Pin::new(&mut *connection).graceful_shutdown();
+        }
         while let Some(call) = ticket.hear(cx) {
             match call {
                 Call::Stopping => Pin::new(&mut *connection).graceful_shutdown(),

@@ -16,14 +16,14 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::{Accepted, Held, Station};
+use super::{Accepted, Held, LAST_WORD, Station};
 use crate::headers::is_trusted;
 use crate::proxy::{Carrier, Line, Place, Secured};
 use crate::transport::io::{Activity, Pulse};
 use crate::transport::proxy_header::{self, HeaderError, Named};
 use crate::transport::tls::{self, Acceptor};
 use crate::transport::{TOO_SLOW, Wire};
-use crate::watch::Ticket;
+use crate::watch::{Call, Ticket};
 
 /// A connection that speaks HTTP.
 pub(super) struct Opened {
@@ -95,7 +95,9 @@ pub(super) async fn open(
         if !is_trusted(peer.ip().to_canonical(), &snapshot.trusted_proxies) {
             return Err(Refused::Untrusted);
         }
-        if let Named::Client { peer, local } = in_time(ticket, proxy_header::read(&mut stream)).await?? {
+        if let Named::Client { peer, local } =
+            in_time(station, ticket, proxy_header::read(&mut stream)).await??
+        {
             ends = (peer, local);
         }
     }
@@ -104,14 +106,15 @@ pub(super) async fn open(
     }
     let line = |tls, carrier| Line { peer: ends.0, local: ends.1, tls, carrier };
     if let Some(acceptor) = &listener.tls {
-        let (wire, secured, carrier) = in_time(ticket, handshake(station, acceptor, stream)).await??;
+        let (wire, secured, carrier) =
+            in_time(station, ticket, handshake(station, acceptor, stream)).await??;
         return Ok(Opened { wire, ahead: Bytes::new(), line: line(Some(secured), carrier), place });
     }
     let mut wire = Wire::Plain(stream);
     if !listener.http2 {
         return Ok(Opened { wire, ahead: Bytes::new(), line: line(None, Carrier::Http1), place });
     }
-    let told = in_time(ticket, tell(station, pulse, &mut wire)).await;
+    let told = in_time(station, ticket, tell(station, pulse, &mut wire)).await;
     let (carrier, ahead) = told.map_err(|overdue| match pulse.read().activity() {
         Activity::Head => {
             wire.write_at_once(TOO_SLOW);
@@ -122,12 +125,19 @@ pub(super) async fn open(
     Ok(Opened { wire, ahead, line: line(None, carrier), place })
 }
 
-/// Completes with `step`, unless the sweep finds that the connection takes too long, or the process stops.
-async fn in_time<F: Future>(ticket: &Ticket<Held>, step: F) -> Result<F::Output, Refused> {
+/// Completes with `step`, unless the sweep finds that the connection takes too long. One that is to finish has a moment
+/// for what may be on its way already.
+async fn in_time<F: Future>(station: &Station, ticket: &Ticket<Held>, step: F) -> Result<F::Output, Refused> {
     let mut step = pin!(step);
-    poll_fn(|cx| match ticket.hear(cx) {
-        Some(_) => Poll::Ready(Err(Refused::Overdue)),
-        None => step.as_mut().poll(cx).map(Ok),
+    poll_fn(|cx| {
+        while let Some(call) = ticket.hear(cx) {
+            if call != Call::Stopping {
+                return Poll::Ready(Err(Refused::Overdue));
+            }
+            ticket.with(|slot| slot.data.ending.set(true));
+            ticket.set_deadline(station.worker.clock.now().after(LAST_WORD));
+        }
+        step.as_mut().poll(cx).map(Ok)
     })
     .await
 }

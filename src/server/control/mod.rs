@@ -1,6 +1,8 @@
 //! The control thread, and the handle by which others look at a running proxy and change it.
 
+mod file;
 mod operate;
+mod plan;
 mod reload;
 
 use std::path::Path;
@@ -11,7 +13,8 @@ use tokio::sync::mpsc;
 use tokio::time::interval;
 
 use super::certificates::Files;
-use super::status::{BackendStatus, PoolStatus, Status};
+use super::doors::Doors;
+use super::status::{BackendStatus, ListenerStatus, PoolStatus, Status};
 use crate::backend::Backend;
 use crate::config::Config;
 use crate::explain::{Asked, Explanation, explain};
@@ -21,8 +24,10 @@ use crate::proxy::Core;
 use crate::snapshot::Snapshot;
 use crate::telemetry::Journal;
 
+pub use file::{LastReload, ReloadError, Reloaded};
 pub use operate::{Drained, Session};
-pub use reload::{ApplyError, ReloadError};
+pub use plan::{BackendChange, Change, Moves, NewKeys, Plan};
+pub use reload::ApplyError;
 
 /// Snapshots that may wait for the control thread to follow them.
 pub(super) const COMMANDS: usize = 16;
@@ -71,11 +76,26 @@ fn sweep(core: &Core) {
 pub struct Control {
     core: Arc<Core>,
     applied: mpsc::Sender<Arc<Snapshot>>,
+    doors: Arc<Doors>,
     workers: usize,
-    /// The configuration in force, held while another is put there.
-    current: Arc<Mutex<Config>>,
+    /// Held while another configuration is put in force.
+    current: Arc<Mutex<InForce>>,
+    /// Held while the file is read again, so that the last one to ask is the last one to be heard.
+    reloading: Arc<Mutex<()>>,
+    /// What the process began with.
+    started: Arc<Config>,
     /// The file it came from, if it came from one.
     source: Option<Arc<Path>>,
+}
+
+/// The configuration in force, and how it came to be.
+#[derive(Debug)]
+struct InForce {
+    config: Config,
+    /// Grows with each: who has looked at one for some time knows whether it is still the same.
+    edition: u64,
+    /// What came of reading the file again the last time.
+    last: Option<LastReload>,
 }
 
 /// There is no such pool or backend.
@@ -92,21 +112,37 @@ pub enum Unknown {
     Table(String),
 }
 
+impl InForce {
+    fn replace(&mut self, config: Config) {
+        self.config = config;
+        self.edition += 1;
+    }
+}
+
 impl Control {
-    pub(super) fn new(core: Arc<Core>, applied: mpsc::Sender<Arc<Snapshot>>, config: &Config) -> Self {
-        let current = Arc::new(Mutex::new(config.clone()));
-        Self { core, applied, workers: config.server.workers.get(), current, source: None }
+    /// The ways lead to the control thread and to the workers; `file` is where `config` came from, if from one.
+    pub(super) fn new(
+        core: Arc<Core>,
+        (applied, doors): (mpsc::Sender<Arc<Snapshot>>, Doors),
+        config: &Config,
+        file: Option<&Path>,
+    ) -> Self {
+        let current = InForce { config: config.clone(), edition: 0, last: None };
+        let (current, reloading) = (Arc::new(Mutex::new(current)), Arc::default());
+        let (workers, started) = (config.server.workers.get(), Arc::new(config.clone()));
+        let (doors, source) = (Arc::new(doors), file.map(Arc::from));
+        Self { core, applied, doors, workers, current, reloading, started, source }
     }
 
-    /// The same, able to read its configuration again.
-    pub(super) fn read_from(&mut self, path: &Path) {
-        self.source = Some(path.into());
-    }
-
-    /// The state of all pools and backends.
+    /// The state of all listeners, pools and backends.
     pub fn status(&self) -> Status {
-        let now = self.core.clock.now();
-        Status { pools: self.core.snapshot().pools.iter().map(|pool| PoolStatus::of(pool, now)).collect() }
+        let (now, snapshot) = (self.core.clock.now(), self.core.snapshot());
+        Status {
+            generation: self.core.generation(),
+            reload: self.current().last.clone(),
+            listeners: snapshot.listeners.iter().map(|listener| ListenerStatus::of(listener)).collect(),
+            pools: snapshot.pools.iter().map(|pool| PoolStatus::of(pool, now)).collect(),
+        }
     }
 
     /// The state of one pool.

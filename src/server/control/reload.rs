@@ -1,12 +1,15 @@
-//! Putting another configuration in force: from the file, from changed certificates, and when what has left is forgotten.
+//! Putting another configuration in force: a new one, changed certificates, and when what has left is forgotten.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use tokio::task::spawn_blocking;
 
-use super::Control;
-use crate::config::{Config, Errors, Problem};
+use super::{Control, InForce};
+use crate::config::{self, Config};
 use crate::server::certificates::{Files, Found};
+use crate::server::doors::NotOpened;
 use crate::snapshot::Snapshot;
 
 /// Why a configuration was not put in force.
@@ -15,80 +18,55 @@ pub enum ApplyError {
     /// Others are being put in force at this moment.
     #[error("too many changes at one time")]
     Busy,
+    /// The address of a new listener cannot be bound.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// The address as configured.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
 }
 
-/// Why a file was not read again.
-#[derive(Debug, thiserror::Error)]
-pub enum ReloadError {
-    /// The proxy was not started from a file.
-    #[error("the configuration did not come from a file")]
-    NoFile,
-    /// The file is wrong; nothing has changed.
-    #[error("{0}")]
-    Invalid(#[from] Errors),
-    /// It was not put in force.
-    #[error(transparent)]
-    Apply(#[from] ApplyError),
-}
-
-/// Says what of a new configuration counts only after the next start.
-fn warn_of_what_waits(before: &Config, now: &Config) {
-    let told = |config: &Config| {
-        let Config { server, log, listeners, limits, .. } = config;
-        [
-            ("listener", listeners.iter().map(|listener| listener.address.to_string()).collect()),
-            ("log.level", log.level.clone()),
-            ("log.format", format!("{:?}", log.format)),
-            ("limits.connections", limits.connections.to_string()),
-            ("server.workers", server.workers.to_string()),
-        ]
-    };
-    let others = told(before).into_iter().zip(told(now));
-    let changed = others.filter(|(before, now)| before != now).map(|((what, _), _)| what);
-    // A token does not tell what it is, so this is compared and not shown.
-    for what in changed.chain((before.admin != now.admin).then_some("admin")) {
-        tracing::warn!(what, "changed in the file; takes effect at the next start");
+impl From<NotOpened> for ApplyError {
+    fn from(why: NotOpened) -> Self {
+        match why {
+            NotOpened::Busy => Self::Busy,
+            NotOpened::Bind { address, source } => Self::Bind { address, source },
+        }
     }
 }
 
 impl Control {
-    /// Puts the pools, routes and limits of `config` in force; pools and backends of the same name keep their state.
-    /// Listeners, workers and logging stay as they were at the start.
+    /// Puts the listeners, pools, routes and limits of `config` in force; pools and backends of the same name, and
+    /// listeners of the same address, keep what they have. Workers, the admin listener and logging stay as they were at
+    /// the start.
     ///
     /// # Errors
-    /// Too many configurations at one time; then nothing has changed.
+    /// A new listener's address cannot be bound, or too many configurations come at one time; then nothing has changed.
     pub fn apply(&self, config: &Config) -> Result<(), ApplyError> {
         let mut current = self.current();
         self.put_in_force(config)?;
-        warn_of_what_waits(&current, config);
+        self.warn_of_what_waits(config);
         super::super::warn_of_unverified(config);
-        *current = config.clone();
+        current.replace(config.clone());
         Ok(())
     }
 
-    /// Reads the file again that the configuration came from, and puts it in force. What is wrong with it is logged.
-    ///
-    /// # Errors
-    /// The file is wrong, and then nothing has changed; or there is none.
-    pub fn reload(&self) -> Result<(), ReloadError> {
-        let path = self.source.as_deref().ok_or(ReloadError::NoFile)?;
-        let config = Config::load(path).inspect_err(|errors| {
-            for problem in errors.problems() {
-                let Problem { line, key, message, help, .. } = problem;
-                let (file, help) = (errors.origin(), help.as_deref());
-                tracing::error!(file, line, key, help, "not reloaded: {message}");
-            }
-        })?;
-        self.apply(&config)?;
-        tracing::info!(file = %path.display(), "reloaded");
-        Ok(())
+    /// Says what of a configuration counts only after the next start.
+    pub(super) fn warn_of_what_waits(&self, config: &Config) {
+        for what in config::at_next_start(&self.started, config) {
+            tracing::warn!(what, "changed in the file; takes effect at the next start");
+        }
     }
 
     fn put_in_force(&self, config: &Config) -> Result<(), ApplyError> {
         let permit = self.applied.try_reserve().map_err(|_| ApplyError::Busy)?;
         let (before, now) = (self.core.snapshot(), self.core.clock.now());
+        let prepared = self.doors.prepare(config, Some(&before))?;
         let snapshot = Arc::new(Snapshot::build(config, Some(&before), self.workers, now));
         self.core.replace(snapshot.clone());
+        prepared.carry_out(Some(&before), &snapshot);
         snapshot.pools.iter().for_each(|pool| pool.shared.changed());
         permit.send(snapshot);
         Ok(())
@@ -104,13 +82,16 @@ impl Control {
         if snapshot.pools.iter().any(|pool| pool.has_forgettable(now)) {
             let current = self.current();
             // Too busy now: the next second will do.
-            let _ = self.put_in_force(&current);
+            let _ = self.put_in_force(&current.config);
         }
     }
 
     /// Certificates are renewed while a proxy runs: what their files say now counts, unless one of them is wrong.
     pub(super) async fn renew_certificates(&self, mut files: Files) -> Files {
-        let config = self.current().clone();
+        let (config, edition) = {
+            let current = self.current();
+            (current.config.clone(), current.edition)
+        };
         let looked = spawn_blocking(move || {
             let found = files.look(&config);
             (files, found)
@@ -119,20 +100,21 @@ impl Control {
         let Ok((files, found)) = looked.await else { return Files::default() };
         match found {
             Found::Nothing => {}
-            Found::New(new) => match self.put_in_force(&new) {
-                Ok(()) => {
-                    *self.current() = *new;
-                    tracing::info!("certificates renewed");
+            Found::New(new) => {
+                let mut current = self.current();
+                // Another configuration came meanwhile, or too many at once: the next second will do.
+                if current.edition != edition || self.put_in_force(&new).is_err() {
+                    return Files::default();
                 }
-                // Too busy now: the next second will do.
-                Err(ApplyError::Busy) => return Files::default(),
-            },
+                current.replace(*new);
+                tracing::info!("certificates renewed");
+            }
             Found::Wrong(why) => tracing::error!(why, "certificates not renewed: the former ones stay"),
         }
         files
     }
 
-    fn current(&self) -> MutexGuard<'_, Config> {
+    pub(super) fn current(&self) -> MutexGuard<'_, InForce> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -28,7 +28,7 @@ use crate::proxy::Client;
 use crate::server::worker::Station;
 use crate::transport::Wire;
 use crate::transport::io::Activity;
-use crate::watch::Ticket;
+use crate::watch::{Call, Ticket};
 
 /// Octets of a request body that a client may send before they are read, per stream: what is held back for a slow
 /// backend at most.
@@ -55,9 +55,14 @@ pub(super) async fn serve(
     client.pulse.set(Activity::Head);
     let io = Resumed { wire, ahead };
     let mut handshake = builder(&station.worker.current().snapshot.limits).handshake(io);
-    let connection = poll_fn(|cx| match ticket.hear(cx) {
-        Some(_) => Poll::Ready(None),
-        None => Pin::new(&mut handshake).poll(cx).map(Some),
+    let connection = poll_fn(|cx| {
+        while let Some(call) = ticket.hear(cx) {
+            if call != Call::Stopping {
+                return Poll::Ready(None);
+            }
+            ticket.with(|slot| slot.data.ending.set(true));
+        }
+        Pin::new(&mut handshake).poll(cx).map(Some)
     });
     let end = match connection.await {
         Some(Ok(connection)) => {
@@ -113,18 +118,24 @@ enum Event {
 impl Conversation {
     /// Answers requests, each in a task of its own.
     async fn carry(mut self, station: &Rc<Station>, ticket: &Ticket<Held>) -> Result<(), h2::Error> {
+        if ticket.with(|slot| slot.data.ending.get()) {
+            self.say_goodbye();
+        }
         loop {
             match poll_fn(|cx| self.poll_next(cx, ticket)).await {
                 Event::Request(request, respond) => self.answer(station, (request, respond)),
-                Event::Called => {
-                    self.connection.graceful_shutdown();
-                    self.goodbye = Some(Box::pin(sleep(GOODBYE)));
-                }
+                Event::Called => self.say_goodbye(),
                 Event::Late if self.client.is_busy() => self.goodbye = Some(Box::pin(sleep(GOODBYE))),
                 Event::Late => return Ok(()),
                 Event::Ended(how) => return how,
             }
         }
+    }
+
+    /// Streams that begin before the client has heard of it are still answered.
+    fn say_goodbye(&mut self) {
+        self.connection.graceful_shutdown();
+        self.goodbye = Some(Box::pin(sleep(GOODBYE)));
     }
 
     fn answer(&mut self, station: &Station, asked: (Request<RecvStream>, SendResponse<Bytes>)) {
