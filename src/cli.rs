@@ -1,9 +1,20 @@
 //! The command line: what can be said, and what answers it. The work itself is the library's.
 
+mod answers;
+mod check;
+mod client;
+mod completions;
+mod events;
 mod explain;
+mod operate;
+mod progress;
+mod reload;
+mod sessions;
 mod simulate;
+mod status;
+mod target;
+mod terminal;
 
-use std::io::{IsTerminal, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,10 +23,14 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admin::Admin;
-use crate::config::{Config, Log, LogFormat, Preset, Summary, did_you_mean};
+use crate::config::{Config, Log, LogFormat};
 use crate::demo::{self, Demo, Style};
 use crate::server::{Control, Server, Stop};
 use crate::telemetry;
+
+use self::check::PresetCommand;
+use self::operate::Wish;
+use self::terminal::{Paint, complain, say};
 
 /// A reverse proxy and load balancer that brings every session home: to the backend that holds its state.
 #[derive(Debug, Parser)]
@@ -36,11 +51,7 @@ enum Command {
         config: PathBuf,
     },
     /// Say everything that is wrong with a configuration file, or sum it up if nothing is.
-    Check {
-        /// The configuration file.
-        #[arg(short, long, value_name = "FILE", default_value = "proxy.toml")]
-        config: PathBuf,
-    },
+    Check(check::Arguments),
     /// Say where a request would go, and why. Nothing is sent to a backend.
     ///
     /// Exit code 0 where a backend would take it, 1 where none would, 2 where the question is wrong.
@@ -52,6 +63,34 @@ enum Command {
     /// every backend of the file being up.
     #[command(after_help = SIMULATE_EXAMPLES)]
     Simulate(simulate::Arguments),
+    /// Show the pools and backends of a running proxy.
+    Status(status::Arguments),
+    /// Let a backend keep what it has and take nothing new, so that it can be stopped once it is empty.
+    ///
+    /// Exit code 0 when it is said, or with --wait when nothing is left of the backend; 1 when something is after the wait.
+    #[command(after_help = DRAIN_EXAMPLES)]
+    Drain(operate::DrainArguments),
+    /// Let a backend take new work again.
+    ///
+    /// Exit code 0 when it is said, or with --wait when the backend is up; 1 when it is not after the wait.
+    Ready(operate::Arguments),
+    /// Let a backend take nothing at all; what it has moves at once.
+    ///
+    /// Exit code 0 when it is said, or with --wait when nothing is left of the backend; 1 when something is after the wait.
+    Maint(operate::Arguments),
+    /// Show the sessions of a pool, where one of them is, or end it.
+    ///
+    /// Exit code 1 where there is no session of the key.
+    Sessions(sessions::Arguments),
+    /// Let a running proxy read its file again, or say what that would change.
+    ///
+    /// Exit code 1 where the file is refused; the proxy then goes on as before.
+    Reload(reload::Arguments),
+    /// Tell what happens to a running proxy, as it happens.
+    Events(events::Arguments),
+    /// Write what a shell needs to complete this command line.
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions(completions::Arguments),
     /// Look at presets of `sticky.preset`.
     Preset {
         #[command(subcommand)]
@@ -68,20 +107,22 @@ enum Command {
     },
 }
 
-#[derive(Debug, Subcommand)]
-enum PresetCommand {
-    /// Print what a preset stands for, as one would write it in the file.
-    Show {
-        /// Its name, as in `sticky.preset`.
-        name: String,
-    },
-}
-
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:
   homing explain GET /game/7
   homing explain -c proxy.toml GET http://chess.example.com/ -H 'Cookie: sid=1'
   homing explain --admin http://127.0.0.1:9900 --json GET /game/7";
+
+const DRAIN_EXAMPLES: &str = "\
+Examples:
+  homing drain chess/chess-1 --timeout 10m --wait && systemctl restart chess-1
+  homing ready chess/chess-1 --wait";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  homing completions bash > /etc/bash_completion.d/homing
+  homing completions zsh > \"${fpath[1]}/_homing\"
+  homing completions fish > ~/.config/fish/completions/homing.fish";
 
 const SIMULATE_EXAMPLES: &str = "\
 Examples:
@@ -101,30 +142,20 @@ const USAGE: u8 = 2;
 pub fn main() -> ExitCode {
     ExitCode::from(match Cli::parse().command {
         Command::Run { config } => run(&config),
-        Command::Check { config } => check(&config),
+        Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
-        Command::Preset { command: PresetCommand::Show { name } } => show_preset(&name),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Drain(arguments) => operate::drain(&arguments),
+        Command::Ready(arguments) => operate::run(&arguments, Wish::Ready),
+        Command::Maint(arguments) => operate::run(&arguments, Wish::Maint),
+        Command::Sessions(arguments) => sessions::run(&arguments),
+        Command::Reload(arguments) => reload::run(&arguments),
+        Command::Events(arguments) => events::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Preset { command } => check::show_preset(&command),
         Command::Demo { listen, log } => run_demo(listen, log),
     })
-}
-
-fn check(path: &Path) -> u8 {
-    match Config::load(path) {
-        Ok(config) => {
-            say(Summary(&config));
-            OK
-        }
-        Err(errors) => {
-            let count = errors.problems().len();
-            eprintln!(
-                "{errors}\n\n{count} problem{} in {}",
-                if count == 1 { "" } else { "s" },
-                errors.origin()
-            );
-            NO
-        }
-    }
 }
 
 fn run(path: &Path) -> u8 {
@@ -176,38 +207,21 @@ fn run_demo(listen: SocketAddr, log: bool) -> u8 {
     OK
 }
 
-fn show_preset(name: &str) -> u8 {
-    if let Some(preset) = Preset::named(name) {
-        say(preset.toml());
-        return OK;
-    }
-    let names: Vec<_> = Preset::NAMES.iter().map(|(name, _)| *name).collect();
-    let near = did_you_mean(name, names.iter().copied()).map(|near| format!(": {near}"));
-    let near = near.unwrap_or_default();
-    refuse(&format!("there is no preset {name:?}{near}\nthere are {}", names.join(", ")))
-}
-
-/// Writes `text` for people.
-fn say(text: impl std::fmt::Display) {
-    // Nobody reads it any more if it cannot be written.
-    let _ = write!(std::io::stdout(), "{text}");
-}
-
-/// Writes `answer` for programs.
-fn print_json(answer: &impl serde::Serialize) {
-    let text =
-        serde_json::to_string_pretty(answer).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
-    // Nobody reads it any more if it cannot be written.
-    let _ = writeln!(std::io::stdout(), "{text}");
-}
-
 fn style() -> Style {
-    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    if !plain && std::io::stdout().is_terminal() { Style::Terminal } else { Style::Plain }
+    match Paint::on(&std::io::stdout()) {
+        Paint::Colours => Style::Terminal,
+        Paint::Nothing => Style::Plain,
+    }
+}
+
+/// Does what waits for others, on a thread that does nothing else.
+fn block_on<T>(what: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a process that cannot make a runtime at its start cannot do anything").block_on(what)
 }
 
 fn refuse(reason: &dyn std::fmt::Display) -> u8 {
-    eprintln!("homing: {reason}");
+    complain(reason);
     USAGE
 }
 

@@ -82,7 +82,22 @@ fn the_example_at_the_top_is_good() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
 }
 
-const COMMANDS: [&str; 6] = ["run", "check", "explain", "simulate", "preset", "demo"];
+const COMMANDS: [&str; 14] = [
+    "run",
+    "check",
+    "status",
+    "drain",
+    "ready",
+    "maint",
+    "sessions",
+    "reload",
+    "events",
+    "explain",
+    "simulate",
+    "preset",
+    "completions",
+    "demo",
+];
 
 #[test]
 fn help_names_the_commands() {
@@ -272,4 +287,35 @@ fn presets_are_shown_as_they_would_be_written() {
     assert!(answered(&["check", "-c", file.path()], 0).contains("cookie:connect.sid"));
     let said = answered(&["preset", "show", "expres"], 2);
     assert!(said.contains("did you mean `express`?") && said.contains("socketio, express, mcp"), "{said}");
+}
+
+#[test]
+fn presets_are_shown_to_programs() {
+    let told = json(&["preset", "show", "express", "--json"], 0);
+    assert_eq!(told["settings"]["key"], serde_json::json!(["cookie:connect.sid"]));
+    assert_eq!(told["settings"]["mode"], "table");
+}
+
+// === for programs and shells ===
+
+#[test]
+fn check_answers_programs() {
+    let (good, bad) = (rooms(), File::with(BAD));
+    let told = json(&["check", "-c", good.path(), "--json"], 0);
+    assert_eq!((&told["ok"], &told["pools"]), (&true.into(), &serde_json::json!(["chess"])));
+    let told = json(&["check", "-c", bad.path(), "--json"], 1);
+    assert_eq!((&told["ok"], told["problems"].as_array().unwrap().len()), (&false.into(), 4));
+    assert_eq!(told["problems"][0]["key"], "server.workerz");
+}
+
+#[test]
+fn completions_are_those_that_are_packaged() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/completions");
+    for (shell, file) in [("bash", "homing.bash"), ("zsh", "_homing"), ("fish", "homing.fish")] {
+        let (said, path) = (answered(&["completions", shell], 0), folder.join(file));
+        let packaged = std::fs::read_to_string(&path).unwrap();
+        let advice = format!("make it anew: homing completions {shell} > packaging/completions/{file}");
+        assert!(said == packaged, "the command line has changed; {advice}");
+    }
+    assert!(answered(&["completions", "nonsense"], 2).contains("bash"));
 }

@@ -3,20 +3,21 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
-use http_body_util::Full;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::json;
 
-use super::{NO, OK, refuse};
+use super::answers::read as read_answer;
+use super::client::{Ask, Client, Failure, TOKEN_FILE, authority};
+use super::terminal::{print_json, say};
+use super::{NO, OK};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::explain::{Asked, Explanation, explain};
 use crate::snapshot::Snapshot;
-use crate::transport::call::call;
+
+const ADMIN: &str = "Ask a running proxy instead, by its admin listener, like http://127.0.0.1:9900";
 
 /// What can be said behind `homing explain`.
 #[derive(Debug, clap::Args)]
@@ -24,11 +25,9 @@ pub(super) struct Arguments {
     /// Ask this configuration file: with every backend taken as up, and no sessions.
     #[arg(short, long, value_name = "FILE", default_value = "proxy.toml", conflicts_with = "admin")]
     config: PathBuf,
-    /// Ask a running proxy instead, by the address of its admin listener
-    #[arg(long, value_name = "URL", value_parser = admin)]
+    #[arg(long, value_name = "URL", value_parser = authority, help = ADMIN)]
     admin: Option<String>,
-    /// The file with the token of that listener.
-    #[arg(long, value_name = "FILE", requires = "admin")]
+    #[arg(long, value_name = "FILE", requires = "admin", help = TOKEN_FILE)]
     token_file: Option<PathBuf>,
     /// The request's method.
     #[arg(value_name = "METHOD")]
@@ -47,9 +46,6 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// For the whole conversation with a running proxy.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// The question as `POST /api/explain` takes it.
 #[derive(Serialize)]
 struct Question<'a> {
@@ -67,23 +63,23 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
     };
     let explanation = match explained {
         Ok(explanation) => explanation,
-        Err(why) => return refuse(&why),
+        Err(failure) => return failure.tell(),
     };
     if arguments.json {
-        super::print_json(&explanation);
+        print_json(&explanation);
     } else {
-        super::say(&explanation);
+        say(&explanation);
         if arguments.admin.is_none() {
             let file = arguments.config.display();
-            super::say(format_args!("\nAsked of {file}: every backend taken as up, no sessions.\n"));
+            say(format_args!("\nAsked of {file}: every backend taken as up, no sessions.\n"));
         }
     }
     if explanation.reason.is_served() { OK } else { NO }
 }
 
 /// Asks the file.
-fn read(arguments: &Arguments) -> Result<Explanation, String> {
-    let config = Config::load(&arguments.config).map_err(|errors| errors.to_string())?;
+fn read(arguments: &Arguments) -> Result<Explanation, Failure> {
+    let config = Config::load(&arguments.config).map_err(|errors| Failure::Usage(errors.to_string()))?;
     let now = Clock::start().now();
     let snapshot = Snapshot::build(&config, None, 1, now);
     snapshot.take_as_up();
@@ -96,31 +92,10 @@ fn read(arguments: &Arguments) -> Result<Explanation, String> {
 }
 
 /// Asks a running proxy.
-fn ask(authority: &str, arguments: &Arguments) -> Result<Explanation, String> {
-    let mut request = Request::post("/api/explain").header(header::CONTENT_TYPE, "application/json");
-    if let Some(path) = &arguments.token_file {
-        let token = std::fs::read_to_string(path)
-            .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-        request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.trim()));
-    }
-    let body = serde_json::to_vec(&Question::of(arguments)).map_err(|error| error.to_string())?;
-    let request = request.body(Full::new(Bytes::from(body))).map_err(|error| error.to_string())?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| error.to_string())?;
-    let (status, body) = runtime
-        .block_on(call(authority, request, PATIENCE))
-        .map_err(|error| format!("http://{authority}: {error}"))?;
-    if status != StatusCode::OK {
-        return Err(format!("http://{authority} answers {status}{}", said(&body)));
-    }
-    serde_json::from_slice(&body).map_err(|error| format!("http://{authority}: not an explanation: {error}"))
-}
-
-/// What the proxy says is wrong.
-fn said(body: &[u8]) -> String {
-    let error = serde_json::from_slice::<Value>(body).ok();
-    let error = error.as_ref().and_then(|body| body.get("error")?.as_str());
-    error.map(|error| format!(": {error}")).unwrap_or_default()
+fn ask(authority: &str, arguments: &Arguments) -> Result<Explanation, Failure> {
+    let client = Client::of(authority, arguments.token_file.as_deref())?;
+    let question = json!(Question::of(arguments));
+    read_answer(&super::block_on(client.ask(Ask::post("/api/explain").with(question)))?)
 }
 
 impl<'a> Question<'a> {
@@ -135,14 +110,6 @@ impl<'a> Question<'a> {
         }
         Self { method: method.as_str(), url: url.to_string(), headers, client_ip: *client_ip }
     }
-}
-
-/// The host and port of an admin listener, with or without `http://` before it.
-fn admin(text: &str) -> Result<String, String> {
-    let rest = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
-    let authority = rest.parse::<http::uri::Authority>().ok();
-    let authority = authority.filter(|authority| authority.port_u16().is_some() && !rest.contains('@'));
-    authority.map(|authority| authority.to_string()).ok_or_else(|| "write http://127.0.0.1:9900".into())
 }
 
 fn url(text: &str) -> Result<Uri, String> {

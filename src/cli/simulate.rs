@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, Command, FromArgMatches};
 
+use super::terminal::{print_json, say};
 use super::{OK, refuse};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -103,8 +104,8 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
             simulate(&plan, &keys).map_err(|error| error.to_string())
         });
     match foreseen {
-        Ok(report) if arguments.json => super::print_json(&report),
-        Ok(report) => super::say(report),
+        Ok(report) if arguments.json => print_json(&report),
+        Ok(report) => say(report),
         Err(why) => return refuse(&why),
     }
     OK

@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 /// A well-known application whose sessions need no explaining.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,12 @@ impl Preset {
             Self::Express => EXPRESS,
             Self::Mcp => MCP,
         }
+    }
+
+    /// The settings within `[pool.sticky]`, for programs.
+    pub fn json(self) -> serde_json::Value {
+        let settings = self.settings().iter();
+        settings.map(|(key, value)| (key.get_ref().to_string(), json(value.get_ref()))).collect()
     }
 
     /// The settings within `[pool.sticky]`.
@@ -74,10 +80,26 @@ static PARSED: LazyLock<Vec<DeTable<'static>>> = LazyLock::new(|| {
     Preset::NAMES.iter().map(parse).collect()
 });
 
-fn table(value: toml::de::DeValue<'static>) -> Option<DeTable<'static>> {
+fn table(value: DeValue<'static>) -> Option<DeTable<'static>> {
     match value {
-        toml::de::DeValue::Table(table) => Some(table),
+        DeValue::Table(table) => Some(table),
         _ => None,
+    }
+}
+
+/// A value as presets have them: text, flags and lists.
+fn json(value: &DeValue<'_>) -> serde_json::Value {
+    match value {
+        DeValue::String(text) => text.as_ref().into(),
+        DeValue::Boolean(flag) => (*flag).into(),
+        DeValue::Array(items) => items.iter().map(|item| json(item.get_ref())).collect(),
+        DeValue::Table(table) => {
+            table.iter().map(|(key, value)| (key.get_ref().to_string(), json(value.get_ref()))).collect()
+        }
+        DeValue::Integer(number) => {
+            number.as_str().parse().map_or(serde_json::Value::Null, |n: i64| n.into())
+        }
+        DeValue::Float(_) | DeValue::Datetime(_) => serde_json::Value::Null,
     }
 }
 

@@ -1,10 +1,12 @@
-//! One request to a server of one's own, and the whole of its answer: what the command line asks a running proxy.
+//! One request to a server of one's own, and its answer, whole or as it comes: what the command line asks a running
+//! proxy.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::lookup_host;
@@ -37,6 +39,14 @@ pub enum CallError {
     TimedOut(Duration),
 }
 
+/// An answer whose body comes as it is made.
+#[derive(Debug)]
+pub struct Streamed {
+    /// Its status.
+    pub status: StatusCode,
+    body: Incoming,
+}
+
 /// Sends `request` to `authority`, a host and a port, over a connection of its own, and reads the answer; the whole
 /// within `limit`. `Host` and `Connection` are set here.
 ///
@@ -47,13 +57,49 @@ pub async fn call(
     request: Request<Full<Bytes>>,
     limit: Duration,
 ) -> Result<(StatusCode, Bytes), CallError> {
-    timeout(limit, exchange(authority, request)).await.unwrap_or(Err(CallError::TimedOut(limit)))
+    let whole = async {
+        let Streamed { status, body } = send(authority, request).await?;
+        let body = Limited::new(body, MOST).collect().await;
+        let body = body.map_err(|error| CallError::Body(error.to_string()))?;
+        Ok((status, body.to_bytes()))
+    };
+    timeout(limit, whole).await.unwrap_or(Err(CallError::TimedOut(limit)))
 }
 
-async fn exchange(
+/// The same for an answer without an end: `limit` is for its head.
+///
+/// # Errors
+/// Why there is no answer.
+pub async fn open(
     authority: &str,
-    mut request: Request<Full<Bytes>>,
-) -> Result<(StatusCode, Bytes), CallError> {
+    request: Request<Full<Bytes>>,
+    limit: Duration,
+) -> Result<Streamed, CallError> {
+    timeout(limit, send(authority, request)).await.unwrap_or(Err(CallError::TimedOut(limit)))
+}
+
+impl Streamed {
+    /// The octets that come next, or `None` at the end.
+    ///
+    /// # Errors
+    /// The body broke off, or nothing came within `limit`.
+    pub async fn next(&mut self, limit: Duration) -> Result<Option<Bytes>, CallError> {
+        loop {
+            let frame = timeout(limit, self.body.frame()).await.map_err(|_| CallError::TimedOut(limit))?;
+            match frame {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(CallError::Body(error.to_string())),
+                Some(Ok(frame)) => {
+                    if let Ok(octets) = frame.into_data() {
+                        return Ok(Some(octets));
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn send(authority: &str, mut request: Request<Full<Bytes>>) -> Result<Streamed, CallError> {
     if let Ok(host) = authority.parse() {
         request.headers_mut().insert(header::HOST, host);
     }
@@ -73,17 +119,10 @@ async fn exchange(
 async fn converse(
     stream: tokio::net::TcpStream,
     request: Request<Full<Bytes>>,
-) -> Result<(StatusCode, Bytes), CallError> {
+) -> Result<Streamed, CallError> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let answer = async move {
-        let (head, body) = sender.send_request(request).await?.into_parts();
-        let body = Limited::new(body, MOST).collect().await;
-        let body = body.map_err(|error| CallError::Body(error.to_string()))?;
-        Ok((head.status, body.to_bytes()))
-    };
-    tokio::select! {
-        answer = answer => answer,
-        // The answer may have been read ahead of the connection's end.
-        Err(error) = connection => Err(error.into()),
-    }
+    // It ends with the body. What is wrong with it is told to those who wait for the head or the body.
+    tokio::spawn(connection);
+    let (head, body) = sender.send_request(request).await?.into_parts();
+    Ok(Streamed { status: head.status, body })
 }

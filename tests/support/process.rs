@@ -52,7 +52,16 @@ impl Drop for File {
 /// If it does not end by itself.
 #[track_caller]
 pub fn run(arguments: &[&str]) -> Output {
-    let child = command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    finish(&mut command(arguments))
+}
+
+/// Runs a command to its end.
+///
+/// # Panics
+/// If it does not end by itself.
+#[track_caller]
+pub fn finish(command: &mut Command) -> Output {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let pid = pid(&child);
     let (ended, has_ended) = std::sync::mpsc::channel();
     let waiting = std::thread::spawn(move || {
@@ -63,7 +72,7 @@ pub fn run(arguments: &[&str]) -> Output {
     });
     if has_ended.recv_timeout(DEADLINE).is_err() {
         kill_process(pid, Signal::KILL).unwrap();
-        panic!("`homing {}` does not end", arguments.join(" "));
+        panic!("`{command:?}` does not end");
     }
     waiting.join().unwrap()
 }
@@ -72,9 +81,14 @@ fn pid(child: &Child) -> Pid {
     Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap()
 }
 
-fn command(arguments: &[&str]) -> Command {
+/// The binary with these arguments, without colours and without what its environment might say.
+pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_homing"));
-    command.args(arguments).env_remove("RUST_LOG").env("NO_COLOR", "1").stdin(Stdio::null());
+    let own = ["RUST_LOG", "HOMING_ADMIN", "HOMING_TOKEN_FILE"];
+    own.iter().for_each(|name| {
+        command.env_remove(name);
+    });
+    command.args(arguments).env("NO_COLOR", "1").stdin(Stdio::null());
     command
 }
 
