@@ -65,8 +65,8 @@ export class Events {
     $('events-hint').textContent = hints[state];
     $('events-hint').hidden = state === 'live' && $('events').children.length > 0;
     // Those from before are not read out.
-    if (state === 'live') setTimeout(() => $('events').setAttribute('aria-live', 'polite'), 2_000);
-    else $('events').setAttribute('aria-live', 'off');
+    if (state === 'live') setTimeout(() => $('log').setAttribute('aria-live', 'polite'), 2_000);
+    else $('log').setAttribute('aria-live', 'off');
   }
 }
 

@@ -55,7 +55,7 @@ export class PoolView {
   }
 
   #showFacts({ pool, backends, rates }) {
-    const up = backends.filter(({ backend }) => backend.health === 'up' && backend.state === 'ready').length;
+    const up = backends.filter(({ backend: one }) => one.health === 'up' && one.state === 'ready' && !one.outlier && one.weight > 0).length;
     const facts = [
       { text: `${up} of ${backends.length} take new work`, tone: up === 0 ? 'bad' : up < backends.length ? 'warn' : 'good' },
       { text: `${pool.mode === 'none' ? 'not sticky' : pool.mode} · ${pool.balance}` },
