@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::affinity::table::Settings;
+use crate::affinity::table::{Loss, Settings};
 use crate::affinity::{Sealer, SessionTable};
 use crate::backend::{Backend, Cause, Health, Leave, State};
 use crate::balance::{HashTable, Member};
@@ -191,8 +191,9 @@ impl Builder<'_> {
             if known.is_none() || !self.same_table() {
                 state.set_owner(table.new_owner());
             } else if moved {
-                state.set_owner(table.succeed_owner(state.owner()));
+                state.set_owner(table.succeed_owner(state.owner(), Loss::Restarted));
             }
+            table.name_owner(state.owner(), &settings.name.as_str().into());
             let most = settings.max_sessions;
             table.limit_owner(state.owner(), if most == 0 { u64::MAX } else { most });
         }
@@ -225,7 +226,7 @@ impl Builder<'_> {
             let affinity = if table.is_some() { self.affinity } else { &Affinity::None };
             let is_left = !affinity.is_forgettable(known, self.now);
             if let (false, Some(table)) = (is_left, table) {
-                table.end_owner(known.state.owner());
+                table.end_owner(known.state.owner(), Loss::Removed);
             }
             is_left
         })
@@ -251,6 +252,7 @@ impl Builder<'_> {
             Address::Name { .. } => None,
         };
         let state = State::new(health, address, self.workers);
+        state.set_health_since(self.now);
         if self.previous.is_some() {
             state.set_since(self.now);
         }

@@ -14,6 +14,8 @@ mod calls;
 mod dashboard;
 #[path = "admin/drain.rs"]
 mod drain;
+#[path = "admin/events.rs"]
+mod events;
 #[path = "admin/reload.rs"]
 mod reload;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use http::StatusCode;
+use http::{HeaderMap, HeaderName, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
@@ -15,10 +15,10 @@ use crate::config::{self, Wanted};
 
 /// Octets of the longest request body.
 const MAX_BODY: usize = 64 << 10;
-/// For a request body to arrive.
-const BODY: Duration = Duration::from_secs(10);
 /// The longest a caller can wait for a backend to be empty.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// What a backend shall be, as a caller says it.
 #[derive(Debug, Deserialize)]
@@ -35,9 +35,13 @@ pub(super) struct Order {
     pub(super) timeout: Option<Duration>,
 }
 
-/// A JSON body; `example` is what would be right.
-pub(super) async fn json<T: DeserializeOwned>(body: Body, example: &str) -> Result<T, Refusal> {
-    let octets = match timeout(BODY, Limited::new(body, MAX_BODY).collect()).await {
+/// A JSON body that arrives within `patience`; `example` is what would be right.
+pub(super) async fn json<T: DeserializeOwned>(
+    body: Body,
+    patience: Duration,
+    example: &str,
+) -> Result<T, Refusal> {
+    let octets = match timeout(patience, Limited::new(body, MAX_BODY).collect()).await {
         Ok(Ok(collected)) => collected.to_bytes(),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "a body has at most 64 KiB"));
@@ -49,8 +53,8 @@ pub(super) async fn json<T: DeserializeOwned>(body: Body, example: &str) -> Resu
 }
 
 /// The order in a body.
-pub(super) async fn order(body: Body) -> Result<Order, Refusal> {
-    let said: Said = json(body, r#"{"state":"drain","timeout":"10m"}"#).await?;
+pub(super) async fn order(body: Body, patience: Duration) -> Result<Order, Refusal> {
+    let said: Said = json(body, patience, r#"{"state":"drain","timeout":"10m"}"#).await?;
     let named = Wanted::WORDS.iter().find(|(word, _)| *word == said.state);
     let &(_, wanted) = named.ok_or_else(|| {
         let words: Vec<_> = Wanted::WORDS.iter().map(|(word, _)| format!("{word:?}")).collect();
@@ -88,22 +92,53 @@ pub(super) fn plan(query: Option<&str>) -> Result<bool, Refusal> {
     }
 }
 
+/// After which event to begin: from `Last-Event-ID`, which a browser sends when it comes back, or `?after=`.
+pub(super) fn after(query: Option<&str>, headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
+    let asked = parameter(query, "after")?;
+    let resumed = headers.get(LAST_EVENT_ID).map(|value| value.as_bytes().to_vec());
+    let Some(text) = resumed.or(asked) else { return Ok(None) };
+    let number = std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok());
+    number.map(Some).ok_or_else(|| {
+        let text = String::from_utf8_lossy(&text);
+        Refusal::bad(format!("after: {text:?} is not the number of an event"))
+    })
+}
+
 fn duration(what: &str, text: &str) -> Result<Duration, Refusal> {
     config::duration(text).map_err(|why| Refusal::bad(format!("{what}: {why}")))
 }
 
-/// The value of the one parameter there may be, percent-decoded once. A `+` is a plus: keys have such, and nobody fills
-/// in forms here.
+/// The value of the one parameter there may be.
 fn parameter(query: Option<&str>, name: &str) -> Result<Option<Vec<u8>>, Refusal> {
-    let mut found = None;
+    parameters(query, [name]).map(|[value]| value)
+}
+
+/// The values of the parameters there may be, percent-decoded once. A `+` is a plus: keys have such, and nobody fills
+/// in forms here.
+fn parameters<const N: usize>(
+    query: Option<&str>,
+    names: [&str; N],
+) -> Result<[Option<Vec<u8>>; N], Refusal> {
+    let mut found = [const { None }; N];
     for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
         let (own, value) = pair.split_once('=').unwrap_or((pair, ""));
-        if own != name {
-            return Err(Refusal::bad(format!("there is no parameter {own:?} here, only {name:?}")));
-        }
-        if found.replace(percent_decode_str(value).collect()).is_some() {
-            return Err(Refusal::bad(format!("{name:?} is there twice")));
+        let Some(place) = names.iter().position(|name| *name == own).and_then(|at| found.get_mut(at)) else {
+            let names = names.map(|name| format!("{name:?}")).join(", ");
+            return Err(Refusal::bad(format!("there is no parameter {own:?} here, only {names}")));
+        };
+        if place.replace(decoded(own, value)?).is_some() {
+            return Err(Refusal::bad(format!("{own:?} is there twice")));
         }
     }
     Ok(found)
+}
+
+fn decoded(name: &str, value: &str) -> Result<Vec<u8>, Refusal> {
+    let mut rest = value.split('%').skip(1);
+    let is_escape =
+        |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|octet| octet.is_ascii_hexdigit());
+    if rest.all(is_escape) {
+        return Ok(percent_decode_str(value).collect());
+    }
+    Err(Refusal::bad(format!("{name}: a % is followed by two hexadecimal digits; for itself write %25")))
 }

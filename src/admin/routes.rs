@@ -9,15 +9,14 @@ use axum::extract::{Path, RawQuery, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post, put};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::answer::{Answer, Refusal, ok, respond};
-use super::ask;
-use super::dashboard;
 use super::explain::{Described, EXAMPLE, Question};
 use super::guard::Guard;
+use super::{Patience, ask, dashboard, events};
 use crate::config::Token;
 use crate::explain::Asked;
 use crate::server::{Control, Reloaded};
@@ -31,13 +30,17 @@ const WAITERS: usize = 32;
 struct Desk {
     control: Control,
     waiters: Arc<Semaphore>,
+    subscribers: Arc<Semaphore>,
+    patience: Patience,
 }
 
 type Named<T> = Result<Path<T>, PathRejection>;
 
 /// Answers all calls.
-pub(super) fn router(control: Control, token: Option<Token>) -> Router {
-    let desk = Desk { control, waiters: Arc::new(Semaphore::new(WAITERS)) };
+pub(super) fn router(control: Control, token: Option<Token>, patience: Patience) -> Router {
+    let places = |count| Arc::new(Semaphore::new(count));
+    let (waiters, subscribers) = (places(WAITERS), places(events::SUBSCRIBERS));
+    let desk = Desk { control, waiters, subscribers, patience };
     Router::new()
         .route(dashboard::PAGE, get(dashboard::page))
         .route(dashboard::FILES_BELOW, get(dashboard::file))
@@ -52,6 +55,7 @@ pub(super) fn router(control: Control, token: Option<Token>) -> Router {
         .route("/api/pools/{pool}/backends/{backend}/drained", get(drained))
         .route("/api/explain", post(explain))
         .route("/api/reload", post(reload))
+        .route("/api/events", get(follow_events))
         .fallback(async || Refusal::not_found("there is nothing here"))
         .method_not_allowed_fallback(async || {
             Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this has other methods: see Allow")
@@ -96,7 +100,7 @@ async fn backend(State(desk): State<Desk>, names: Named<(String, String)>) -> An
 
 async fn set_state(State(desk): State<Desk>, names: Named<(String, String)>, body: Body) -> Answer {
     let (pool, backend) = named(names)?;
-    let order = ask::order(body).await?;
+    let order = ask::order(body, desk.patience.body).await?;
     Ok(ok(&desk.control.set_state(&pool, &backend, order.wanted, order.timeout)?))
 }
 
@@ -133,7 +137,7 @@ fn no_session() -> Refusal {
 }
 
 async fn explain(State(desk): State<Desk>, body: Body) -> Answer {
-    let described: Described = ask::json(body, EXAMPLE).await?;
+    let described: Described = ask::json(body, desk.patience.body, EXAMPLE).await?;
     let Question { method, uri, headers, client_ip } = described.question()?;
     let asked = Asked { method: &method, uri: &uri, headers: &headers, client_ip };
     Ok(ok(&desk.control.explain(&asked)))
@@ -151,6 +155,14 @@ async fn reload(State(desk): State<Desk>, RawQuery(query): RawQuery) -> Answer {
     });
     let failed = |_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "it broke off");
     Ok(ok(&done.await.map_err(failed)??))
+}
+
+async fn follow_events(State(desk): State<Desk>, RawQuery(query): RawQuery, headers: HeaderMap) -> Answer {
+    let after = ask::after(query.as_deref(), &headers)?;
+    let Ok(place) = desk.subscribers.try_acquire_owned() else {
+        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "too many follow the events already"));
+    };
+    Ok(events::follow(desk.control.journal(), after, place))
 }
 
 /// The names in a path, which came percent-encoded.

@@ -19,6 +19,10 @@ pub struct State {
     failing: AtomicU8,
     /// Since when it is down or is not, as [`Now`].
     since: AtomicU64,
+    /// Since when it has its health, as [`Now`].
+    health_since: AtomicU64,
+    /// What was last observed of its health, in words.
+    reason: Mutex<Option<Arc<str>>>,
     owner: AtomicU32,
     address: Mutex<Option<SocketAddr>>,
     instance: Mutex<Option<Arc<str>>>,
@@ -29,6 +33,8 @@ pub struct State {
     /// as long as all goes well it is only read.
     streak: AtomicU32,
     outlier: AtomicBool,
+    /// Until when it is ejected, as [`Now`], while it is.
+    ejected_until: AtomicU64,
     workers: Box<[Counters]>,
 }
 
@@ -84,6 +90,8 @@ impl State {
             health: AtomicU8::new(health as u8),
             failing: AtomicU8::new(Failing::Plainly as u8),
             since: AtomicU64::new(0),
+            health_since: AtomicU64::new(0),
+            reason: Mutex::default(),
             owner: AtomicU32::new(0),
             address: Mutex::new(address),
             instance: Mutex::default(),
@@ -91,6 +99,7 @@ impl State {
             wishes: Mutex::default(),
             streak: AtomicU32::new(0),
             outlier: AtomicBool::new(false),
+            ejected_until: AtomicU64::new(0),
             workers: (0..workers).map(|_| Counters::default()).collect(),
         }
     }
@@ -126,7 +135,33 @@ impl State {
         if health == Health::Down || before == Health::Down {
             self.set_since(now);
         }
+        if health != before {
+            self.set_health_since(now);
+        }
         self.health.store(health as u8, Ordering::Release);
+    }
+
+    /// Since when it has its health; 0 where nobody has said.
+    pub fn health_since(&self) -> Now {
+        Now(self.health_since.load(Ordering::Relaxed))
+    }
+
+    /// Notes since when it has its health.
+    pub fn set_health_since(&self, now: Now) {
+        self.health_since.store(now.micros(), Ordering::Relaxed);
+    }
+
+    /// What was last observed of its health, in words; none before the first check or failed connect.
+    pub fn reason(&self) -> Option<Arc<str>> {
+        self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes what was observed. Only the health monitor does.
+    pub fn set_reason(&self, reason: &str) {
+        let mut known = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.as_deref() != Some(reason) {
+            *known = Some(reason.into());
+        }
     }
 
     /// Notes when the backend came to be what it is.
@@ -175,6 +210,16 @@ impl State {
     pub fn set_outlier(&self, outlier: bool) {
         self.streak.store(0, Ordering::Relaxed);
         self.outlier.store(outlier, Ordering::Release);
+    }
+
+    /// Until when it is ejected; means nothing while it is not.
+    pub fn ejected_until(&self) -> Now {
+        Now(self.ejected_until.load(Ordering::Relaxed))
+    }
+
+    /// Notes until when it is ejected. Only the health monitor does.
+    pub fn set_ejected_until(&self, until: Now) {
+        self.ejected_until.store(until.micros(), Ordering::Relaxed);
     }
 
     /// Traffic has failed at this backend; how often in a row, over all workers.

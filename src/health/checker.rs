@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
 use crate::affinity::SessionTable;
+use crate::affinity::table::Loss;
 use crate::backend::health::{Machine, Observation};
 use crate::backend::{Backend, Cause, Health, Leave, State};
 use crate::clock::Clock;
@@ -262,6 +263,7 @@ impl Checker {
         let Subject { pool, name, state, shared, clock, .. } = &self.subject;
         let failing = observation.failing().unwrap_or_else(|| state.failing());
         let changes_doubt = failing != state.failing();
+        state.set_reason(why);
         state.set_failing(failing);
         let Some(change) = self.machine.observe(observation) else {
             // How it fails matters while it is down: it may be believed now, or no more.
@@ -270,8 +272,7 @@ impl Checker {
             }
             return;
         };
-        let now = clock.now();
-        state.set_health(change.to, now);
+        state.set_health(change.to, clock.now());
         shared.changed();
         let (from, to) = (change.from.as_str(), change.to.as_str());
         if change.to == Health::Down {
@@ -279,11 +280,14 @@ impl Checker {
         } else {
             tracing::info!(%pool, backend = %name, from, to, why, "backend health");
         }
-        let event = Event::Health { pool: pool.clone(), backend: name.clone(), from, to, why: why.into() };
-        self.subject.journal.note(now, event);
+        self.note(Event::Health { pool: pool.clone(), backend: name.clone(), from, to, why: why.into() });
         if self.subject.checks.active.is_none() {
             self.next_check = self.after_failure();
         }
+    }
+
+    fn note(&self, event: Event) {
+        self.subject.journal.note(self.subject.clock.now(), event);
     }
 
     /// Another instance is another life: what was bound to the former one is lost, since its memory is.
@@ -295,8 +299,9 @@ impl Checker {
         }
         if let Some(before) = state.set_instance(instance) {
             tracing::warn!(%pool, backend = %name, before = %before, now = instance, "backend restarted");
+            self.note(Event::Restart { pool: pool.clone(), backend: name.clone() });
             if let Some(table) = table {
-                state.set_owner(table.succeed_owner(state.owner()));
+                state.set_owner(table.succeed_owner(state.owner(), Loss::Restarted));
             }
         }
         shared.changed();
@@ -311,6 +316,9 @@ impl Checker {
         let leave = wants_to.then(|| Leave::new(Cause::Backend, clock.now(), checks.drain));
         if state.set_leaving_by_itself(leave) {
             tracing::info!(%pool, backend = %name, draining = wants_to, "the backend's own wish");
+            let timeout_seconds = wants_to.then_some(checks.drain.timeout.as_secs_f64());
+            let (pool, backend, state) = (pool.clone(), name.clone(), state.word());
+            self.note(Event::State { pool, backend, state, by: "backend", timeout_seconds });
             shared.changed();
         }
     }
@@ -332,15 +340,18 @@ impl Checker {
 
     /// A new address is a new life: what was bound to the old one is lost.
     fn moved_to(&self, address: SocketAddr) {
-        let Subject { name, state, shared, table, .. } = &self.subject;
+        let Subject { pool, name, state, shared, table, .. } = &self.subject;
         let before = state.address();
         if before == Some(address) {
             return;
         }
         tracing::info!(backend = %name, ?before, %address, "backend address");
         state.set_address(address);
+        if before.is_some() {
+            self.note(Event::Address { pool: pool.clone(), backend: name.clone(), address });
+        }
         if let (Some(table), Some(_)) = (table, before) {
-            state.set_owner(table.succeed_owner(state.owner()));
+            state.set_owner(table.succeed_owner(state.owner(), Loss::Restarted));
         }
         shared.changed();
     }

@@ -57,7 +57,7 @@ struct Running {
 pub fn monitor(clock: Clock, journal: Arc<Journal>) -> (Monitor, Reporter, watch::Receiver<bool>) {
     let (sender, reports) = mpsc::channel(REPORTS);
     let (settled, is_settled) = watch::channel(false);
-    let (checkers, outliers) = (HashMap::new(), Outliers::default());
+    let (checkers, outliers) = (HashMap::new(), Outliers::new(clock, journal.clone()));
     (Monitor { reports, checkers, outliers, settled, clock, journal }, Reporter(sender), is_settled)
 }
 

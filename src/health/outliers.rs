@@ -6,13 +6,17 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::backend::{Backend, Health};
+use crate::clock::Clock;
 use crate::pool::Pool;
+use crate::telemetry::{Event, Journal};
 
 /// The pools there are, and the backends ejected from them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outliers {
     pools: Vec<Arc<Pool>>,
     ejected: Vec<Ejected>,
+    clock: Clock,
+    journal: Arc<Journal>,
 }
 
 #[derive(Debug)]
@@ -23,6 +27,11 @@ struct Ejected {
 }
 
 impl Outliers {
+    /// Nobody is out, of no pool.
+    pub(super) fn new(clock: Clock, journal: Arc<Journal>) -> Self {
+        Self { pools: Vec::new(), ejected: Vec::new(), clock, journal }
+    }
+
     /// Knows these pools from now on. Who is ejected stays so, unless it is gone, or its pool ejects nobody any more.
     pub(super) fn follow(&mut self, pools: &[Arc<Pool>]) {
         self.pools = pools.to_vec();
@@ -32,7 +41,7 @@ impl Outliers {
                     (ejected.pool, ejected.backend) = (pool, backend);
                     self.ejected.push(ejected);
                 }
-                _ => ejected.end(),
+                _ => self.end(&ejected),
             }
         }
     }
@@ -46,8 +55,12 @@ impl Outliers {
             return;
         }
         let eject = pool.outlier.eject;
+        let now = self.clock.now();
+        state.set_ejected_until(now.after(eject));
         state.set_outlier(true);
         pool.shared.changed();
+        let (name, seconds) = (backend.name.clone(), eject.as_secs_f64());
+        self.journal.note(now, Event::Ejected { pool: pool.name.clone(), backend: name, seconds });
         tracing::warn!(pool = %pool.name, backend = %backend.name, ?eject, "ejected: it failed too often in a row");
         self.ejected.push(Ejected { until: after(eject), pool, backend });
     }
@@ -60,7 +73,19 @@ impl Outliers {
     /// Lets those return whose time is over.
     pub(super) fn let_return(&mut self) {
         let now = Instant::now();
-        self.ejected.extract_if(.., |ejected| ejected.until <= now).for_each(Ejected::end);
+        let over: Vec<_> = self.ejected.extract_if(.., |ejected| ejected.until <= now).collect();
+        for ejected in &over {
+            self.end(ejected);
+        }
+    }
+
+    fn end(&self, ejected: &Ejected) {
+        let Ejected { pool, backend, .. } = ejected;
+        backend.state.set_outlier(false);
+        pool.shared.changed();
+        tracing::info!(pool = %pool.name, backend = %backend.name, "no longer ejected");
+        let event = Event::Returned { pool: pool.name.clone(), backend: backend.name.clone() };
+        self.journal.note(self.clock.now(), event);
     }
 
     fn find(&self, id: u64) -> Option<(Arc<Pool>, Arc<Backend>)> {
@@ -72,14 +97,6 @@ impl Outliers {
 
     fn count(&self, pool: &Pool) -> usize {
         self.ejected.iter().filter(|ejected| ejected.pool.name == pool.name).count()
-    }
-}
-
-impl Ejected {
-    fn end(self) {
-        self.backend.state.set_outlier(false);
-        self.pool.shared.changed();
-        tracing::info!(pool = %self.pool.name, backend = %self.backend.name, "no longer ejected");
     }
 }
 

@@ -6,6 +6,7 @@
 mod bounds;
 mod commit;
 mod decide;
+mod loss;
 mod prospects;
 mod view;
 
@@ -26,6 +27,7 @@ use crate::transport::Dialing;
 
 pub use commit::{Commit, Lease, Lesson, Lessons};
 pub use decide::{Choice, Decision, Reason, Refusal, Tie};
+pub use loss::Lost;
 pub use prospects::{Bar, Prospect};
 pub use view::{Keeper, Leaver, View};
 
@@ -184,12 +186,10 @@ pub struct Home {
 /// Begins another life of a backend whose time to leave is over, so that what was bound to it is bound no more, also
 /// when it is wanted again. Returns whether there was anything.
 pub fn begin_anew_if_over(state: &State, table: &SessionTable, now: Now) -> bool {
-    let over = state.leave().is_some_and(|leave| leave.is_over(now));
-    let ends = over && table.sessions(state.owner()) > 0;
-    if ends {
-        state.set_owner(table.succeed_owner(state.owner()));
-    }
-    ends
+    let over = state.leave().filter(|leave| leave.is_over(now));
+    let Some(leave) = over.filter(|_| table.sessions(state.owner()) > 0) else { return false };
+    state.set_owner(table.succeed_owner(state.owner(), loss::of_leave(&leave)));
+    true
 }
 
 /// After the deadline of a removed backend, for its exchanges to end before it is forgotten.

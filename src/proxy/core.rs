@@ -11,7 +11,7 @@ use super::places::PerAddress;
 use crate::clock::Clock;
 use crate::health::Reporter;
 use crate::snapshot::Snapshot;
-use crate::telemetry::Journal;
+use crate::telemetry::{Journal, Rebinds};
 use crate::watch::Call;
 
 /// Shared by all threads of one proxy.
@@ -29,6 +29,8 @@ pub(crate) struct Core {
     pub(crate) log_hash: RandomState,
     /// What has happened of late.
     pub(crate) journal: Arc<Journal>,
+    /// Sessions that have got another backend, until they are told of there.
+    pub(crate) rebinds: Rebinds,
     live: ArcSwap<Snapshot>,
     generation: AtomicU64,
     orders: Box<[mpsc::Sender<Order>]>,
@@ -63,6 +65,7 @@ impl Core {
             per_address: PerAddress::default(),
             log_hash: RandomState::new(),
             journal,
+            rebinds: Rebinds::default(),
             live: ArcSwap::new(snapshot),
             generation: AtomicU64::new(1),
             orders,

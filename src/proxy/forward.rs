@@ -1,5 +1,6 @@
 //! Finding a backend that takes the request: decide, find room, connect, commit, send, and again where that may be.
 
+mod committing;
 mod failed;
 
 use std::pin::pin;
@@ -296,18 +297,6 @@ impl Forward {
         let Self { worker, current, plan, skip, now, .. } = self;
         let key = plan.key.as_ref();
         current.decide(&AskPool { pool: plan.pool, worker: worker.index, key, skip, now: *now }, view)
-    }
-
-    /// While it was connecting the fleet may have changed: what is committed is what is true now.
-    fn commit(&self, decision: &Decision) -> Commit {
-        if decision.tie == Tie::None {
-            return Commit::Go(None);
-        }
-        let view = self.current.view(self.plan.pool);
-        let force = self.force == Some(decision.tie);
-        // What is bound now gets an epoch, which other proxies compare with theirs.
-        let now = if decision.tie == Tie::Bound { self.now } else { self.worker.clock.now() };
-        self.pool().commit(&view, self.plan.key.as_ref(), decision, now, force)
     }
 
     fn put_back(&self, link: Link) {

@@ -140,7 +140,8 @@ impl Server {
         let control = Control::new(core.clone(), (applied, doors), config, file);
         let mut this = Self { addresses, control: control.clone(), stopper, threads: Vec::new() };
         let (alive, ended) = mpsc::channel(1);
-        let task = control::Task { core: core.clone(), control, to_apply, ended };
+        let stopping_too = stopping.clone();
+        let task = control::Task { core: core.clone(), control, to_apply, stopping: stopping_too, ended };
         this.spawn("control", move |runtime| runtime.block_on(control::run(task, monitor)))?;
         for (index, (turns, orders)) in turns.into_iter().zip(heard).enumerate() {
             let duty = worker::Duty {

@@ -2,8 +2,10 @@
 
 mod access;
 mod journal;
+mod rebinds;
 mod setup;
 
 pub use access::{Record, Redacted};
 pub use journal::{Entry, Event, Journal, KEPT};
+pub use rebinds::{Rebind, Rebinds};
 pub use setup::{Guard, init};

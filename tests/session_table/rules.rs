@@ -1,6 +1,6 @@
 //! Rules of the session table, one by one.
 
-use homing::affinity::table::{Claim, Lesson, SessionTable, Settings};
+use homing::affinity::table::{Claim, Lesson, Loss, SessionTable, Settings};
 use homing::clock::Now;
 
 use crate::{IDLE_SECS, START, fingerprint, held, learn_all, seconds, table};
@@ -143,7 +143,7 @@ fn the_sessions_of_a_life_that_is_over_are_swept() {
     let table = table(100);
     let live = held(table.claim(fingerprint(1), 1, 0, START)).epoch;
     learn_all(&table, 2..10, START);
-    let next = table.succeed_owner(0);
+    let next = table.succeed_owner(0, Loss::Restarted);
     table.sweep(START, usize::MAX);
     assert_eq!((table.len(), table.sessions(0), table.sessions(next)), (1, 1, 0), "one is live");
     table.release(fingerprint(1), live, START);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use homing::affinity::SessionTable;
-use homing::affinity::table::{Fingerprint, Settings};
+use homing::affinity::table::{Fingerprint, Loss, Settings};
 use homing::backend::health::{Machine, Observation};
 use homing::backend::{Backend, Cause, Health, Leave};
 use homing::clock::Now;
@@ -289,7 +289,7 @@ impl World {
         let was_named = std::mem::replace(&mut truth.named, true);
         assert_eq!(before.is_some(), was_named, "{} is taken for a restarted one", backend.name);
         if let (Some(_), Some(table)) = (before, self.pool().table().cloned()) {
-            state.set_owner(table.succeed_owner(state.owner()));
+            state.set_owner(table.succeed_owner(state.owner(), Loss::Restarted));
             self.model.succeed(state.id, state.owner());
             self.note("restarted");
         }

@@ -7,6 +7,7 @@
 pub mod authority;
 pub mod backend;
 pub mod client;
+pub mod events;
 pub mod http2;
 pub mod message;
 pub mod process;

@@ -7,6 +7,7 @@
 //! - A key has one owner at a time. [`SessionTable::rebind`] gives it another only when nothing of it is live.
 
 mod entry;
+mod lives;
 mod owners;
 mod shard;
 
@@ -19,6 +20,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::clock::Now;
 use entry::{Entry, Lifetime};
+pub use owners::Loss;
 use owners::{Limit, Owners};
 use shard::{Released, Shard};
 
@@ -135,33 +137,6 @@ impl SessionTable {
             let mut shard = shelf.0.lock().unwrap_or_else(PoisonError::into_inner);
             shard.configure(each, settings.lifetime());
         }
-    }
-
-    /// Takes a number for a backend's new life.
-    pub fn new_owner(&self) -> u32 {
-        self.owners.begin(u64::MAX)
-    }
-
-    /// Bounds the sessions of an owner: beyond, it gets no new ones. Those it has stay.
-    pub fn limit_owner(&self, owner: u32, most: u64) {
-        self.owners.limit(owner, most);
-    }
-
-    /// Takes a number for the next life of a backend, which may have as many sessions as in its life as `former`. What
-    /// is still bound to that one leads nowhere, and the sweep removes it by and by.
-    pub fn succeed_owner(&self, former: u32) -> u32 {
-        let limit = self.owners.end(former);
-        self.owners.begin(limit.unwrap_or(u64::MAX))
-    }
-
-    /// Ends the life of a backend: what is still bound to it leads nowhere, and the sweep removes it by and by.
-    pub fn end_owner(&self, owner: u32) {
-        self.owners.end(owner);
-    }
-
-    /// Whether the life that a number stands for is over.
-    pub fn is_over(&self, owner: u32) -> bool {
-        self.owners.look().is_gone(owner)
     }
 
     /// What stands for `key` in this table.
@@ -336,11 +311,6 @@ impl SessionTable {
             let owners = self.owners.look();
             shard.sweep(now, budget, |owner| owners.is_gone(owner), |owner| owners.uncount(owner));
         }
-    }
-
-    /// Sessions bound to `owner`.
-    pub fn sessions(&self, owner: u32) -> u64 {
-        self.owners.sessions(owner)
     }
 
     /// Sessions in the table, those whose end has not been noticed included.

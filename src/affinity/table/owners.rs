@@ -1,8 +1,35 @@
 //! What a session table knows of owners: how many sessions each has and may have, and whether its life is over.
 //! Which backend an owner is, is the pool's to know.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+
+/// Why sessions lose their backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Loss {
+    /// It is down.
+    Down,
+    /// It is in the configuration no more.
+    Removed,
+    /// It lives another life, or somewhere else: what it remembered is lost.
+    Restarted,
+    /// Its time to leave is over.
+    Drained,
+}
+
+impl Loss {
+    const ALL: [Self; 4] = [Self::Down, Self::Removed, Self::Restarted, Self::Drained];
+
+    /// The word used in events and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Down => "down",
+            Self::Removed => "removed",
+            Self::Restarted => "restarted",
+            Self::Drained => "drained",
+        }
+    }
+}
 
 /// All owners by their numbers.
 #[derive(Debug, Default)]
@@ -13,9 +40,14 @@ struct Owner {
     sessions: AtomicU64,
     /// Sessions it may have.
     limit: AtomicU64,
-    /// Its life is over: its sessions go as soon as nothing of them is live.
-    gone: AtomicBool,
+    /// Why its life is over, as a position in [`Loss::ALL`]: its sessions go as soon as nothing of them is live.
+    gone: AtomicU8,
+    /// Its name, for those who tell of it.
+    name: OnceLock<Arc<str>>,
 }
+
+/// A life that is not over.
+const LIVES: u8 = u8::MAX;
 
 /// Whether an owner's limit counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +67,8 @@ impl Owners {
         owners.push(Owner {
             sessions: AtomicU64::new(0),
             limit: AtomicU64::new(limit),
-            gone: AtomicBool::new(false),
+            gone: AtomicU8::new(LIVES),
+            name: OnceLock::new(),
         });
         (owners.len() - 1) as u32
     }
@@ -45,11 +78,26 @@ impl Owners {
     }
 
     /// Ends the life of an owner; returns how many sessions it might have.
-    pub(super) fn end(&self, owner: u32) -> Option<u64> {
+    pub(super) fn end(&self, owner: u32, why: Loss) -> Option<u64> {
         self.look().at(owner, |owner| {
-            owner.gone.store(true, Ordering::Relaxed);
+            owner.gone.store(why as u8, Ordering::Relaxed);
             owner.limit.load(Ordering::Relaxed)
         })
+    }
+
+    /// Gives an owner its name, if it has none yet.
+    pub(super) fn set_name(&self, owner: u32, name: &Arc<str>) {
+        self.look().at(owner, |owner| _ = owner.name.get_or_init(|| name.clone()));
+    }
+
+    pub(super) fn name(&self, owner: u32) -> Option<Arc<str>> {
+        self.look().at(owner, |owner| owner.name.get().cloned())?
+    }
+
+    /// Why the life of `owner` is over; none while it is not.
+    pub(super) fn loss(&self, owner: u32) -> Option<Loss> {
+        let gone = self.look().at(owner, |owner| owner.gone.load(Ordering::Relaxed))?;
+        Loss::ALL.get(usize::from(gone)).copied()
     }
 
     pub(super) fn sessions(&self, owner: u32) -> u64 {
@@ -80,7 +128,7 @@ impl Owners {
 
 impl Look<'_> {
     pub(super) fn is_gone(&self, owner: u32) -> bool {
-        self.at(owner, |owner| owner.gone.load(Ordering::Relaxed)).unwrap_or(false)
+        self.at(owner, |owner| owner.gone.load(Ordering::Relaxed) != LIVES).unwrap_or(false)
     }
 
     pub(super) fn uncount(&self, owner: u32) {

@@ -1,6 +1,7 @@
 //! The control thread, and the handle by which others look at a running proxy and change it.
 
 mod file;
+mod lookout;
 mod operate;
 mod plan;
 mod reload;
@@ -9,12 +10,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::interval;
 
 use super::certificates::Files;
 use super::doors::Doors;
 use super::status::{BackendStatus, ListenerStatus, PoolStatus, Status};
+use super::stop::Stop;
 use crate::backend::Backend;
 use crate::config::Config;
 use crate::explain::{Asked, Explanation, explain};
@@ -22,9 +24,10 @@ use crate::health::Monitor;
 use crate::pool::{Pool, View};
 use crate::proxy::Core;
 use crate::snapshot::Snapshot;
-use crate::telemetry::Journal;
+use crate::telemetry::{Event, Journal};
 
 pub use file::{LastReload, ReloadError, Reloaded};
+use lookout::Lookout;
 pub use operate::{Drained, Session};
 pub use plan::{BackendChange, Change, Moves, NewKeys, Plan};
 pub use reload::ApplyError;
@@ -40,6 +43,8 @@ pub(super) struct Task {
     pub(super) core: Arc<Core>,
     pub(super) control: Control,
     pub(super) to_apply: mpsc::Receiver<Arc<Snapshot>>,
+    /// Whether the proxy stops.
+    pub(super) stopping: watch::Receiver<Stop>,
     /// Closed when the last worker has ended.
     pub(super) ended: mpsc::Receiver<()>,
 }
@@ -49,14 +54,24 @@ pub(super) async fn run(mut task: Task, monitor: Monitor) {
     let health = task.core.health.clone();
     tokio::task::spawn_local(monitor.run());
     health.follow(task.core.snapshot()).await;
-    let mut files = Files::default();
+    let (mut files, mut lookout) = (Files::default(), Lookout::default());
     let mut seconds = interval(Duration::from_secs(1));
+    let mut told = false;
     loop {
         tokio::select! {
             _ = task.ended.recv() => return,
-            Some(snapshot) = task.to_apply.recv() => health.follow(snapshot).await,
+            _ = task.stopping.wait_for(|stop| *stop > Stop::No), if !told => {
+                told = true;
+                task.core.journal.note(task.core.clock.now(), Event::Stopping);
+            }
+            Some(snapshot) = task.to_apply.recv() => {
+                lookout.look(&task.core);
+                health.follow(snapshot).await;
+            }
             _ = seconds.tick() => {
                 sweep(&task.core);
+                lookout.look(&task.core);
+                task.core.rebinds.tell(task.core.clock.now(), &task.core.journal);
                 task.control.tidy();
                 files = task.control.renew_certificates(files).await;
             }

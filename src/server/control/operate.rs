@@ -10,6 +10,7 @@ use crate::config::{self, Wanted};
 use crate::pool::{Keeper, View};
 use crate::proxy::Order;
 use crate::server::status::BackendStatus;
+use crate::telemetry::Event;
 use crate::watch::Call;
 
 /// How often one who waits for a backend to be empty looks.
@@ -54,6 +55,7 @@ impl Control {
         pool.end_if_over(&backend, now);
         let goes_on = wanted == Wanted::Drain && timeout.is_none() && backend.state.wanted() == wanted;
         let said = timeout.map(tracing::field::debug);
+        let changes = !goes_on && (wanted == Wanted::Drain || backend.state.wanted() != wanted);
         if !goes_on {
             let timeout = timeout.unwrap_or(pool.drain.timeout);
             let drain = config::Drain { timeout, spread: pool.drain.spread.min(timeout) };
@@ -61,6 +63,13 @@ impl Control {
         }
         pool.shared.changed();
         tracing::info!(pool = %pool.name, backend = %backend.name, state = wanted.as_str(), timeout = said, "backend state");
+        if changes {
+            let leave = backend.state.leave().filter(|_| wanted == Wanted::Drain);
+            let timeout_seconds = leave.map(|leave| leave.left(now).as_secs_f64());
+            let (pool, backend, state) = (pool.name.clone(), backend.name.clone(), wanted.as_str());
+            let event = Event::State { pool, backend, state, by: "operator", timeout_seconds };
+            self.core.journal.note(now, event);
+        }
         Ok(BackendStatus::of(&pool, &backend, now))
     }
 

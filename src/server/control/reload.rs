@@ -11,6 +11,7 @@ use crate::config::{self, Config};
 use crate::server::certificates::{Files, Found};
 use crate::server::doors::NotOpened;
 use crate::snapshot::Snapshot;
+use crate::telemetry::Event;
 
 /// Why a configuration was not put in force.
 #[derive(Debug, thiserror::Error)]
@@ -108,10 +109,18 @@ impl Control {
                 }
                 current.replace(*new);
                 tracing::info!("certificates renewed");
+                self.note_certificates("renewed", None);
             }
-            Found::Wrong(why) => tracing::error!(why, "certificates not renewed: the former ones stay"),
+            Found::Wrong(why) => {
+                tracing::error!(why, "certificates not renewed: the former ones stay");
+                self.note_certificates("failed", Some(why));
+            }
         }
         files
+    }
+
+    fn note_certificates(&self, outcome: &'static str, error: Option<String>) {
+        self.core.journal.note(self.core.clock.now(), Event::Certificates { outcome, error });
     }
 
     pub(super) fn current(&self) -> MutexGuard<'_, InForce> {
