@@ -153,6 +153,29 @@ fn the_defaults_of_the_cookie_are_the_defaults() {
     assert_eq!(meaning(spelled_out.unwrap()), meaning(shortest));
 }
 
+/// What a row says is the default is what the file with every default spelled out has.
+#[test]
+fn the_defaults_of_the_rows_are_those_spelled_out() {
+    let reference = fs::read_to_string(root("docs/configuration.md")).unwrap();
+    let blocks = toml_blocks(&reference);
+    let cookie = blocks.iter().position(|(_, block)| block.contains("[pool.sticky.cookie]")).unwrap();
+    let spelled_out = [&blocks[0].1, &blocks[cookie].1].map(|block| DeTable::parse(block).unwrap());
+    let (mut wrong, mut compared) = (Vec::new(), 0);
+    for (table, key, default) in literal_defaults(&reference) {
+        let path = table.split('.').filter(|part| !part.is_empty());
+        let mut found = spelled_out.iter().filter_map(|file| value_at(file.get_ref(), path.clone(), key));
+        let Some(value) = found.next() else { continue };
+        compared += 1;
+        let line = format!("x = {default}");
+        let said = DeTable::parse(&line).map(|line| plain(line.get_ref()["x"].get_ref()));
+        if said.as_ref().ok() != Some(&value) {
+            wrong.push(format!("[{table}] {key}: {default} in its row, {value} spelled out"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(compared >= 50, "only {compared} rows were compared");
+}
+
 #[test]
 fn the_reference_names_every_key_of_the_contract() {
     let reference = fs::read_to_string(root("docs/configuration.md")).unwrap();
@@ -273,6 +296,44 @@ fn toml_blocks(page: &str) -> Vec<(usize, String)> {
         }
     }
     blocks
+}
+
+/// Table, key and default of all rows whose default is a literal.
+fn literal_defaults(reference: &str) -> Vec<(&str, &str, &str)> {
+    let (mut table, mut is_of_keys, mut found) = ("", false, Vec::new());
+    for line in reference.lines() {
+        if let Some(heading) = line.strip_prefix("## ") {
+            let name = heading.split('`').nth(1).unwrap_or_default();
+            table = name.trim_matches(['[', ']']);
+        }
+        is_of_keys = line.starts_with('|') && (is_of_keys || line.starts_with("| key | type | default |"));
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        if let (true, [_, key, _, default, ..]) = (is_of_keys, &cells[..]) {
+            let literal = default.strip_prefix('`').and_then(|rest| rest.split('`').next());
+            found.extend(literal.map(|literal| (table, key.trim_matches('`'), literal)));
+        }
+    }
+    found
+}
+
+/// The value of a key in the table at `path`, of which each part may be a list of tables.
+fn value_at<'a>(table: &DeTable<'_>, mut path: impl Iterator<Item = &'a str>, key: &str) -> Option<String> {
+    let Some(part) = path.next() else { return table.get(key).map(|value| plain(value.get_ref())) };
+    let inner = match table.get(part)?.get_ref() {
+        DeValue::Array(items) => items.get(0)?.get_ref().as_table()?,
+        value => value.as_table()?,
+    };
+    value_at(inner, path, key)
+}
+
+/// A value, whichever way it is written.
+fn plain(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => format!("{text:?}"),
+        DeValue::Integer(number) => number.to_string().replace('_', ""),
+        DeValue::Array(items) => items.iter().map(|item| plain(item.get_ref())).collect::<Vec<_>>().join(","),
+        other => format!("{other:?}"),
+    }
 }
 
 /// Names of all keys in a table and in those within it.

@@ -201,3 +201,74 @@ pub(super) fn advice(table: &Table, key: &str) -> Option<String> {
     }
     Some(format!("`{key}` belongs to {}", places.join(" or ")))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const REFERENCE: &str = include_str!("../../docs/configuration.md");
+
+    /// The text of the section about a table: from its heading to the next of the same level.
+    fn section(table: &Table) -> &'static str {
+        let heading = match table.header {
+            "" => "## Top level\n".to_owned(),
+            header => format!("## `{header}` "),
+        };
+        let (_, rest) = REFERENCE.split_once(&heading).unwrap_or_else(|| panic!("no section {heading:?}"));
+        rest.split("\n## ").next().unwrap_or_default()
+    }
+
+    /// What is named in code style.
+    fn named(text: &str) -> impl Iterator<Item = &str> {
+        text.split('`').skip(1).step_by(2)
+    }
+
+    /// The keys that a section has rows for: the first cells of its tables whose first column is called `key`.
+    fn rows(section: &str) -> BTreeSet<&str> {
+        let mut lines = section.lines();
+        let mut keys = BTreeSet::new();
+        while lines.any(|line| line.starts_with("| key |")) {
+            for row in lines.by_ref().take_while(|line| line.starts_with('|')) {
+                keys.extend(row.split('|').nth(1).into_iter().flat_map(named));
+            }
+        }
+        keys
+    }
+
+    #[test]
+    fn the_reference_has_a_row_for_every_key_and_for_nothing_else() {
+        // The two keys of a certificate are told in the section about TLS.
+        for table in ALL.iter().filter(|table| table.header != LISTENER_TLS.header) {
+            let supported: BTreeSet<_> = table.keys.iter().copied().collect();
+            assert_eq!(
+                rows(section(table)),
+                supported,
+                "docs/configuration.md, the section of {:?}",
+                table.header
+            );
+        }
+        for key in LISTENER_TLS.keys {
+            assert!(
+                named(section(&LISTENER)).any(|name| name == *key),
+                "nothing about {key} of a certificate"
+            );
+        }
+    }
+
+    #[test]
+    fn the_reference_says_what_is_not_supported_yet() {
+        let listed = REFERENCE.split_once("\n## Not supported yet").map_or("", |(_, listed)| listed);
+        let listed: BTreeSet<_> =
+            listed.lines().filter(|line| line.starts_with("| `[")).flat_map(named).collect();
+        let later = |table: &Table| table.later.iter().map(|&(key, _)| key).collect::<Vec<_>>();
+        let refused: BTreeSet<_> = ALL.iter().flat_map(later).collect();
+        let missing: Vec<_> = refused.difference(&listed).collect();
+        assert!(missing.is_empty(), "not listed as not supported: {missing:?}");
+        let supported = ALL.iter().flat_map(|table| table.keys);
+        let wrong: Vec<_> =
+            supported.filter(|key| listed.contains(*key) && !refused.contains(*key)).collect();
+        assert!(wrong.is_empty(), "listed as not supported, and are: {wrong:?}");
+    }
+}
