@@ -48,7 +48,7 @@ complete -c homing -n "__fish_homing_using_subcommand check" -l json -d 'Write t
 complete -c homing -n "__fish_homing_using_subcommand check" -s h -l help -d 'Print help'
 complete -c homing -n "__fish_homing_using_subcommand explain" -s c -l config -d 'Ask this configuration file: with every backend taken as up, and no sessions' -r -F
 complete -c homing -n "__fish_homing_using_subcommand explain" -l admin -d 'Ask a running proxy instead, by its admin listener, like http://127.0.0.1:9900' -r
-complete -c homing -n "__fish_homing_using_subcommand explain" -l token-file -d 'The file with the token of that listener [env: HOMING_TOKEN_FILE]' -r -F
+complete -c homing -n "__fish_homing_using_subcommand explain" -l token-file -d 'The file with the token of its admin listener [env: HOMING_TOKEN_FILE]' -r -F
 complete -c homing -n "__fish_homing_using_subcommand explain" -s H -l header -d 'A header field of the request; may be given again' -r
 complete -c homing -n "__fish_homing_using_subcommand explain" -l client-ip -d 'Who sends it' -r
 complete -c homing -n "__fish_homing_using_subcommand explain" -l json -d 'Write the answer as JSON'

@@ -38,6 +38,7 @@ struct Plan {
     backends: Vec<Change>,
     sessions: Sessions,
     new_keys: Vec<NewKeys>,
+    settings: Vec<String>,
     next_start: Vec<String>,
     unchanged: bool,
 }
@@ -66,6 +67,7 @@ struct Change {
 struct Sessions {
     total: u64,
     r#move: u64,
+    /// Those that move at once are among them.
     move_by_deadline: u64,
 }
 
@@ -153,7 +155,11 @@ impl Plan {
         for change in &self.backends {
             let _ = writeln!(text, "  {}", change.told());
         }
-        let Sessions { total, r#move: at_once, move_by_deadline: later } = self.sessions;
+        for key in &self.settings {
+            let _ = writeln!(text, "  ~ {}", clean(key));
+        }
+        let Sessions { total, r#move: at_once, move_by_deadline } = self.sessions;
+        let later = move_by_deadline.saturating_sub(at_once);
         if at_once + later > 0 {
             let _ = writeln!(
                 text,
