@@ -2,19 +2,22 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use homing::admin::Admin;
 use homing::backend::Health;
 use homing::config::Config;
 use homing::demo::{Fleet, RoomKind};
-use homing::server::{Control, Server, Stop};
+use homing::server::{BackendStatus, Control, Server, Stop};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use super::ledger::{Ledger, Removal};
-use super::{Gate, Stickiness};
+use super::operator::Operator;
+use super::{Evening, Gate, Stickiness};
 
 /// How often conditions are looked at that nobody announces.
 const LOOK: Duration = Duration::from_millis(5);
@@ -26,6 +29,8 @@ workers = 3
 shutdown_timeout = "1s"
 [log]
 access = false
+[admin]
+address = "127.0.0.1:0"
 [[listener]]
 address = "127.0.0.1:0"
 [[route]]
@@ -50,31 +55,80 @@ key = ["path:/game/{room}"]
 mode = "table"
 "#;
 
+/// A room that nobody has been in for so long is given up. Without it a drained backend would be empty no sooner than
+/// its deadline.
+const ROLLING: &str = "idle_timeout = \"1s\"\n";
+
 /// Fleet, proxy, gates, ledger.
 pub(crate) struct House {
     fleet: Arc<Fleet>,
     server: Option<Server>,
+    _admin: Admin,
     control: Control,
     proxy: SocketAddr,
+    operator: Operator,
+    file: PathBuf,
+    evening: Evening,
     stickiness: Stickiness,
-    gate: watch::Sender<Gate>,
+    door: watch::Sender<Door>,
     ledger: watch::Sender<Ledger>,
+}
+
+/// Whether the games on a backend are to come to their end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Closing {
+    Begins,
+    IsOver,
+}
+
+/// What holds games back.
+#[derive(Debug, Clone, Default)]
+struct Door {
+    gate: Gate,
+    /// Games on these backends are not held back: they are to come to their end.
+    closing: Vec<String>,
+}
+
+impl Door {
+    fn is_open(&self, gate: Gate, backend: Option<&str>) -> bool {
+        self.gate >= gate
+            || backend.is_some_and(|backend| self.closing.iter().any(|closing| closing == backend))
+    }
 }
 
 impl House {
     /// Starts a fleet of that name and a proxy in front of it.
-    pub(crate) fn open(backends: &[&str], stickiness: Stickiness) -> Self {
+    pub(crate) fn open(backends: &[&str], evening: Evening, stickiness: Stickiness) -> Self {
         let fleet = Arc::new(Fleet::start(backends, 0).unwrap());
-        let server = Server::start(&config(&fleet, stickiness)).unwrap();
+        let name = format!("games-{}.toml", std::process::id());
+        let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::write(&file, text(&fleet, evening, stickiness)).unwrap();
+        let config = Config::load(&file).unwrap();
+        let server = Server::start_from(&file, &config).unwrap();
+        let admin = Admin::start(config.admin.as_ref().unwrap(), server.control()).unwrap();
         Self {
             control: server.control(),
             proxy: server.addresses()[0],
+            operator: Operator::new(admin.address()),
             server: Some(server),
+            _admin: admin,
             fleet,
+            file,
+            evening,
             stickiness,
-            gate: watch::Sender::new(Gate::Start),
-            ledger: watch::Sender::new(Ledger::new()),
+            door: watch::Sender::default(),
+            ledger: watch::Sender::new(Ledger::new(evening.rooms())),
         }
+    }
+
+    /// Who calls the proxy's admin listener.
+    pub(crate) fn operator(&self) -> &Operator {
+        &self.operator
+    }
+
+    /// The gate at which the game of a room begins.
+    pub(crate) fn begins(&self, room: usize) -> Gate {
+        self.evening.begins(room)
     }
 
     /// Where the proxy listens.
@@ -105,18 +159,26 @@ impl House {
 
     /// Lets everybody pass this gate and those before it.
     pub(crate) fn open_gate(&self, gate: Gate) {
-        self.gate.send_replace(gate);
+        self.door.send_modify(|door| door.gate = gate);
     }
 
-    pub(crate) fn is_open(&self, gate: Gate) -> bool {
-        *self.gate.borrow() >= gate
+    /// Lets everybody on this backend pass all gates, or no more.
+    pub(crate) fn close_out(&self, backend: &str, closing: Closing) {
+        self.door.send_modify(|door| {
+            door.closing.retain(|known| known != backend);
+            door.closing.extend((closing == Closing::Begins).then(|| backend.to_owned()));
+        });
+    }
+
+    /// Whether a game that lives on `backend` may pass.
+    pub(crate) fn is_open(&self, gate: Gate, backend: Option<&str>) -> bool {
+        self.door.borrow().is_open(gate, backend)
     }
 
     /// Waits at a gate.
-    pub(crate) async fn opened(&self, gate: Gate) {
-        self.gate
-            .subscribe()
-            .wait_for(|open| *open >= gate)
+    pub(crate) async fn opened(&self, gate: Gate, backend: Option<&str>) {
+        let mut door = self.door.subscribe();
+        door.wait_for(|door| door.is_open(gate, backend))
             .await
             .expect("the gates stand as long as the house");
     }
@@ -126,7 +188,8 @@ impl House {
     /// Starts one more backend, tells the proxy, and waits until it is trusted.
     pub(crate) async fn add(&self, backend: &str) {
         self.fleet.add(backend).unwrap();
-        self.control.apply(&config(&self.fleet, self.stickiness)).unwrap();
+        let text = text(&self.fleet, self.evening, self.stickiness);
+        self.control.apply(&Config::parse(&text, "games").unwrap()).unwrap();
         self.is_up(backend).await;
     }
 
@@ -145,6 +208,23 @@ impl House {
         self.is_up(backend).await;
     }
 
+    /// Puts another process in the place of a backend: with the same name at another address, which the file then says.
+    pub(crate) async fn move_away(&self, backend: &str) {
+        self.note(|ledger| drop(ledger.kill_begins(backend)));
+        let (fleet, name) = (self.fleet.clone(), backend.to_owned());
+        spawn_blocking(move || fleet.forget(&name)).await.unwrap();
+        self.note(|ledger| ledger.kill_ends(backend));
+        self.fleet.add(backend).unwrap();
+        std::fs::write(&self.file, text(&self.fleet, self.evening, self.stickiness)).unwrap();
+        self.operator.reload().await;
+    }
+
+    /// The same with the same address, at which the process is started again.
+    pub(crate) async fn start_anew(&self, backend: &str) {
+        self.kill(backend).await;
+        self.fleet.restart(backend).unwrap();
+    }
+
     /// Looks again and again at who has people in which room. Ends only when dropped.
     pub(crate) async fn keep_watch(&self) {
         loop {
@@ -157,9 +237,11 @@ impl House {
     }
 
     async fn is_up(&self, backend: &str) {
+        // Where many connects failed it is ejected too, and takes no new games for a while.
+        let takes_games = |known: &BackendStatus| known.health == Health::Up && !known.outlier;
         let is_up = || {
-            let status = self.control.status();
-            status.pools[0].backends.iter().any(|known| known.name == backend && known.health == Health::Up)
+            let backends = &self.control.status().pools[0].backends;
+            backends.iter().any(|known| known.name == backend && takes_games(known))
         };
         while !is_up() {
             sleep(LOOK).await;
@@ -173,19 +255,21 @@ impl Drop for House {
             server.stop(Stop::Now);
             server.wait();
         }
+        let _ = std::fs::remove_file(&self.file);
     }
 }
 
 /// The proxy's configuration for the fleet as it is now.
-fn config(fleet: &Fleet, stickiness: Stickiness) -> Config {
+fn text(fleet: &Fleet, evening: Evening, stickiness: Stickiness) -> String {
     let (balance, sticky) = match stickiness {
         Stickiness::On => ("rendezvous", STICKY),
         Stickiness::Off => ("round_robin", ""),
     };
+    let idle = if matches!(evening, Evening::Rolling(_)) { ROLLING } else { "" };
     let mut text = format!("{HEAD}balance = \"{balance}\"\n");
     for backend in fleet.backends() {
         writeln!(text, "[[pool.backend]]\nname = \"{}\"\naddress = \"{}\"", backend.name, backend.address)
             .unwrap();
     }
-    Config::parse(&(text + sticky + HEALTH), "games").unwrap()
+    text + sticky + idle + HEALTH
 }

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use super::Gate;
 use super::player::{Trouble, Who};
-use super::{Gate, ROOMS};
 
 /// All rooms and everything that happened to them.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +20,8 @@ pub(crate) struct Ledger {
     orphans: Vec<Removal>,
     /// Rooms that were seen on another backend after that.
     moved: Vec<Removal>,
+    /// Games that were being played on a backend when it was about to be replaced.
+    replaced: Vec<(String, usize)>,
     /// How often all backends were asked for their rooms.
     looks: usize,
 }
@@ -78,8 +80,8 @@ pub(crate) enum Arrival {
 }
 
 impl Ledger {
-    pub(crate) fn new() -> Self {
-        Self { rooms: vec![Room::default(); ROOMS], ..Self::default() }
+    pub(crate) fn new(rooms: usize) -> Self {
+        Self { rooms: vec![Room::default(); rooms], ..Self::default() }
     }
 
     /// Now.
@@ -136,11 +138,20 @@ impl Ledger {
         }
     }
 
+    /// A backend is about to be replaced, while games are played on it.
+    pub(crate) fn replacement_begins(&mut self, backend: &str) {
+        let live =
+            (0..self.rooms.len()).filter(|&room| self.lives_on(room, backend) && !self.rooms[room].over);
+        let live = live.count();
+        self.replaced.push((backend.to_owned(), live));
+    }
+
     /// A backend is about to be killed. Returns the rooms that must find another.
     pub(crate) fn kill_begins(&mut self, backend: &str) -> Vec<Removal> {
         self.kills.push(backend.to_owned());
         let lives_there = |room: &usize| self.lives_on(*room, backend) && !self.rooms[*room].over;
-        let orphans: Vec<_> = (0..ROOMS).filter(lives_there).map(|room| (room, backend.to_owned())).collect();
+        let orphans: Vec<_> =
+            (0..self.rooms.len()).filter(lives_there).map(|room| (room, backend.to_owned())).collect();
         self.orphans.extend_from_slice(&orphans);
         orphans
     }
@@ -180,6 +191,11 @@ impl Ledger {
         self.count(|room| room.over || room.progress >= gate)
     }
 
+    /// All games.
+    pub(crate) fn rooms(&self) -> usize {
+        self.rooms.len()
+    }
+
     /// Games that ended as they should.
     pub(crate) fn mated(&self) -> usize {
         self.count(|room| room.mated)
@@ -192,7 +208,7 @@ impl Ledger {
 
     /// Rooms that live on a backend.
     pub(crate) fn at_home(&self, backend: &str) -> usize {
-        (0..ROOMS).filter(|&room| self.lives_on(room, backend)).count()
+        (0..self.rooms.len()).filter(|&room| self.lives_on(room, backend)).count()
     }
 
     /// Rooms whose home was killed, and those that were seen elsewhere afterwards; both in order.
@@ -201,6 +217,11 @@ impl Ledger {
         orphans.sort();
         moved.sort();
         (orphans, moved)
+    }
+
+    /// Backends that were replaced, each with the games that were being played on it as that began.
+    pub(crate) fn replaced(&self) -> &[(String, usize)] {
+        &self.replaced
     }
 
     /// How often all backends were looked at.

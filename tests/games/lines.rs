@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use cozy_chess::util::{display_uci_move, parse_uci_move};
 use cozy_chess::{Board, GameStatus, Move};
 
-use super::ROOMS;
+use super::MOST_ROOMS;
 
 /// Fool's, Scholar's, Légal's, Caro-Kann smothered, Réti against Tartakower 1910, Morphy at the opera 1858.
 const MATES: [&str; 6] = [
@@ -23,7 +23,7 @@ const MATES: [&str; 6] = [
 /// A game is made longer by up to so many moves of both sides.
 const EXTRA: usize = 6;
 
-static LINES: LazyLock<Vec<Vec<String>>> = LazyLock::new(|| (0..ROOMS).map(longer_mate).collect());
+static LINES: LazyLock<Vec<Vec<String>>> = LazyLock::new(|| (0..MOST_ROOMS).map(longer_mate).collect());
 
 /// The game of a room, in UCI notation. No position comes twice; the last move, and none before, mates.
 pub(crate) fn line(room: usize) -> &'static [String] {

@@ -8,6 +8,7 @@ mod director;
 mod house;
 mod ledger;
 mod lines;
+mod operator;
 mod player;
 mod table;
 
@@ -23,6 +24,15 @@ use self::table::Table;
 /// Games.
 const ROOMS: usize = 200;
 
+/// Games that begin while a fleet is being replaced, beside those that are being played.
+const NEWCOMERS: usize = 40;
+
+/// Games of the longest evening.
+const MOST_ROOMS: usize = ROOMS + NEWCOMERS;
+
+/// Every fifth game begins when the fleet has changed already.
+const LATE: usize = 5;
+
 /// Whether rooms stay where their state is.
 #[derive(Debug, Clone, Copy)]
 enum Stickiness {
@@ -35,6 +45,37 @@ enum Stickiness {
 enum Evening {
     Calm,
     Eventful,
+    /// Each backend is replaced by another process, one after the other.
+    Rolling(Care),
+}
+
+/// How backends are replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Care {
+    /// Drained, and waited for.
+    Patient,
+    /// Drained, with a deadline that comes before the games are over.
+    Hasty,
+    /// Not drained.
+    None,
+}
+
+impl Evening {
+    fn rooms(self) -> usize {
+        if let Self::Rolling(_) = self { MOST_ROOMS } else { ROOMS }
+    }
+
+    /// The gate at which the game of a room begins.
+    fn begins(self, room: usize) -> Gate {
+        match self {
+            // All backends are full when the first is replaced; others come when one is back, and when the second is.
+            Self::Rolling(_) if room < ROOMS => Gate::Start,
+            Self::Rolling(_) if room.is_multiple_of(2) => Gate::Latecomers,
+            Self::Rolling(_) => Gate::ThreeQuarters,
+            Self::Calm | Self::Eventful if room.is_multiple_of(LATE) => Gate::Latecomers,
+            Self::Calm | Self::Eventful => Gate::Start,
+        }
+    }
 }
 
 /// Points in a game at which it may have to wait for the others, in the order in which they open.
@@ -44,7 +85,7 @@ enum Gate {
     Start,
     Quarter,
     Half,
-    /// Every fifth game starts here.
+    /// Games that come late start here.
     Latecomers,
     ThreeQuarters,
     /// Before the last move.
@@ -82,15 +123,37 @@ async fn without_stickiness_the_games_break() {
     broke(&spend(Evening::Eventful, Stickiness::Off).await);
 }
 
+#[tokio::test]
+async fn a_fleet_is_replaced_without_losing_a_game() {
+    let report = spend(Evening::Rolling(Care::Patient), Stickiness::On).await;
+    all_went_well(&report);
+    assert_eq!(report.orphans_and_moved(), (Vec::new(), Vec::new()), "nothing was left of what was ended");
+    let (names, games): (Vec<_>, Vec<_>) = report.replaced().iter().cloned().unzip();
+    assert_eq!(names, ["ada", "bob", "cleo"]);
+    assert!(games.iter().all(|&live| live >= ROOMS / 6), "games were being played: {games:?}");
+}
+
+#[tokio::test]
+async fn without_a_drain_or_with_too_short_a_one_the_same_loses_games() {
+    let report = spend(Evening::Rolling(Care::None), Stickiness::On).await;
+    let (orphans, _) = report.orphans_and_moved();
+    assert!(orphans.len() > ROOMS / 6, "games were lost: {orphans:?}");
+    let report = spend(Evening::Rolling(Care::Hasty), Stickiness::On).await;
+    let disturbed = report.violations_like(|violation| matches!(violation, Violation::Disturbed { .. }));
+    assert!(disturbed > ROOMS / 6 && report.mated() < MOST_ROOMS, "{:#?}", report.violations);
+}
+
 /// Plays all games, and returns what was seen.
 async fn spend(evening: Evening, stickiness: Stickiness) -> Ledger {
     let _alone = ONE_AT_A_TIME.lock().await;
-    let house = Arc::new(House::open(&["ada", "bob", "cleo"], stickiness));
-    let games: JoinSet<()> = (0..ROOMS).map(|room| Table::new(house.clone(), room).play()).collect();
+    let house = Arc::new(House::open(&["ada", "bob", "cleo"], evening, stickiness));
+    let games: JoinSet<()> =
+        (0..evening.rooms()).map(|room| Table::new(house.clone(), room).play()).collect();
     let happens = async {
         match evening {
             Evening::Calm => house.open_gate(Gate::Mate),
             Evening::Eventful => director::stir(&house).await,
+            Evening::Rolling(care) => director::roll(&house, care).await,
         }
     };
     tokio::select! {
@@ -103,7 +166,7 @@ async fn spend(evening: Evening, stickiness: Stickiness) -> Ledger {
 #[track_caller]
 fn all_went_well(report: &Ledger) {
     assert!(report.violations.is_empty(), "{:#?}", report.violations);
-    assert_eq!((report.mated(), report.reconnected()), (ROOMS, ROOMS));
+    assert_eq!((report.mated(), report.reconnected()), (report.rooms(), report.rooms()));
     assert!(report.looks() > 0);
 }
 

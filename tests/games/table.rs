@@ -23,9 +23,6 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How often people who see that their game is broken try to reload it.
 const RELOADS: usize = 3;
 
-/// Every fifth game begins when the fleet has changed already.
-const LATE: usize = 5;
-
 /// A board with its people.
 pub(crate) struct Table {
     house: Arc<House>,
@@ -103,9 +100,7 @@ impl Table {
     }
 
     async fn play_on(&mut self) -> Result<(), Broken> {
-        if self.room.is_multiple_of(LATE) {
-            self.house.opened(Gate::Latecomers).await;
-        }
+        self.house.opened(self.house.begins(self.room), None).await;
         while self.played < self.line.len() {
             if let Err(upset) = self.step().await {
                 self.recover(upset).await?;
@@ -120,7 +115,7 @@ impl Table {
             return self.enter(absent).await;
         }
         let gate = self.gate();
-        if !self.house.is_open(gate) {
+        if !self.house.is_open(gate, self.home()) {
             return self.wait_at(gate).await;
         }
         if self.reconnect == Reconnect::Due && self.played >= self.reconnect_ply() {
@@ -247,10 +242,11 @@ impl Table {
             self.progress = gate;
             self.house.note(|ledger| ledger.advances(self.room, gate));
         }
+        let home = self.home().map(str::to_owned);
         let moves = &self.line[..self.played];
         let [white, black, spectator] = &mut self.people;
         tokio::select! {
-            () = self.house.opened(gate) => Ok(()),
+            () = self.house.opened(gate, home.as_deref()) => Ok(()),
             upset = upset(Who::White, white.as_mut(), moves) => Err(upset),
             upset = upset(Who::Black, black.as_mut(), moves) => Err(upset),
             upset = upset(Who::Spectator, spectator.as_mut(), moves) => Err(upset),
@@ -291,6 +287,11 @@ impl Table {
             () if played * 4 >= all => Gate::Quarter,
             () => Gate::Start,
         }
+    }
+
+    /// The backend that the game is played on, while somebody is at the board.
+    fn home(&self) -> Option<&str> {
+        self.people.iter().flatten().map(|seated| seated.backend.as_str()).next()
     }
 
     /// In the midst of the game, in each room elsewhere.
