@@ -2,7 +2,7 @@
 //! Its sockets are [`crate::server`]'s.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::config;
@@ -25,6 +25,52 @@ pub struct Listener {
     pub connections: Arc<AtomicUsize>,
     /// What clients come in by; the same over reloads.
     pub door: Arc<Door>,
+    /// TLS handshakes that ended; the same over reloads.
+    pub handshakes: Arc<Handshakes>,
+}
+
+/// TLS handshakes by how they ended. Rare enough beside what each costs to be counted by all threads together.
+#[derive(Debug, Default)]
+pub struct Handshakes([AtomicU64; Handshake::ALL.len()]);
+
+/// How a TLS handshake ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handshake {
+    /// The client is spoken to.
+    Done,
+    /// It broke, or client and proxy could not agree.
+    Failed,
+    /// It took too long.
+    Overdue,
+    /// The client spoke plain HTTP.
+    Plain,
+}
+
+impl Handshake {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Done, Self::Failed, Self::Overdue, Self::Plain];
+
+    /// The word used in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Overdue => "overdue",
+            Self::Plain => "plain",
+        }
+    }
+}
+
+impl Handshakes {
+    /// Counts one.
+    pub fn count(&self, how: Handshake) {
+        self.0[how as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many ended so.
+    pub fn get(&self, how: Handshake) -> u64 {
+        self.0[how as usize].load(Ordering::Relaxed)
+    }
 }
 
 /// The sockets of a listener, as far as others than their owners have to know of them: where they are bound, and
@@ -53,6 +99,7 @@ impl Listener {
             },
             connections: previous.map(|known| known.connections.clone()).unwrap_or_default(),
             door: previous.map(|known| known.door.clone()).unwrap_or_default(),
+            handshakes: previous.map(|known| known.handshakes.clone()).unwrap_or_default(),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::balance::{HashTable, Member};
 use crate::clock::Now;
 use crate::config::{self, Address, Config, KeySource, Limits, Mode, Pointer, Wanted};
 use crate::listener::Listener;
-use crate::pool::{self, Affinity, Pool, Sessions};
+use crate::pool::{self, Affinity, Pool, Sessions, Shared};
 use crate::route::Router;
 use crate::transport::Dialing;
 
@@ -155,7 +155,7 @@ fn build_pool(settings: &config::Pool, previous: Option<&Pool>, workers: usize, 
         slow_start: settings.slow_start,
         drain: settings.drain,
         hash_table: hash_table(settings),
-        shared: previous.map_or_else(Arc::default, |pool| pool.shared.clone()),
+        shared: previous.map_or_else(|| Arc::new(Shared::new(workers)), |pool| pool.shared.clone()),
         timeouts: settings.timeouts.clone(),
         retry: settings.retry,
         outlier: settings.outlier.clone(),

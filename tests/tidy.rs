@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// above its own; those in one row do not know each other.
 const LEVELS: &[&[&str]] = &[
     &["columns", "path"],
-    &["config", "stable_hash", "clock", "headers"],
+    &["config", "stable_hash", "clock", "headers", "tally"],
     &["telemetry", "watch", "balance", "backend"],
     &["affinity", "transport"],
     &["pool", "route", "listener"],

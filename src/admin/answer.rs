@@ -86,10 +86,16 @@ pub(super) fn respond(status: StatusCode, value: &impl Serialize) -> Response {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     text.push(b'\n');
-    let mut response = Response::new(Body::from(text));
+    let mut response = self::text("application/json", text);
     *response.status_mut() = status;
+    response
+}
+
+/// An answer in another form. It too is what holds at this moment.
+pub(super) fn text(kind: &'static str, text: impl Into<Body>) -> Response {
+    let mut response = Response::new(text.into());
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response

@@ -13,13 +13,13 @@ use http::{HeaderMap, StatusCode};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::answer::{Answer, Refusal, ok, respond};
+use super::answer::{Answer, Refusal, ok, respond, text};
 use super::explain::{Described, EXAMPLE, Question};
 use super::guard::Guard;
 use super::{Patience, ask, dashboard, events};
 use crate::config::Token;
 use crate::explain::Asked;
-use crate::server::{Control, Reloaded};
+use crate::server::{CONTENT_TYPE as METRICS, Control, Reloaded};
 
 /// Callers that may wait for backends to be empty at one time: fewer than there are connections, so that others still
 /// get through.
@@ -46,6 +46,7 @@ pub(super) fn router(control: Control, token: Option<Token>, patience: Patience)
         .route(dashboard::FILES_BELOW, get(dashboard::file))
         .route("/healthz", get(async || ok(&json!({ "ok": true }))))
         .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
         .route("/api/status", get(status))
         .route("/api/pools", get(pools))
         .route("/api/pools/{pool}", get(pool))
@@ -79,6 +80,10 @@ async fn ready(State(desk): State<Desk>) -> Answer {
     let why = format!("no backend takes new work in {}", unready.join(", "));
     let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why);
     Err(refusal.with("ready", false.into()).with("pools", unready.into()))
+}
+
+async fn metrics(State(desk): State<Desk>) -> Response {
+    text(METRICS, desk.control.metrics())
 }
 
 async fn status(State(desk): State<Desk>) -> Answer {

@@ -17,6 +17,9 @@ pub enum Health {
 }
 
 impl Health {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Unknown, Self::Up, Self::Suspect, Self::Down];
+
     /// The word used in logs and the API.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -53,6 +56,19 @@ pub enum Failing {
 }
 
 impl Observation {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Good, Self::Refused, Self::Bad, Self::Silent];
+
+    /// The word used in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Refused => "refused",
+            Self::Bad => "bad",
+            Self::Silent => "silent",
+        }
+    }
+
     /// What a failed check says; `None` for a good one.
     pub const fn failing(self) -> Option<Failing> {
         match self {

@@ -1,6 +1,7 @@
 //! A backend: what the configuration says of it, and the live state that outlasts configurations.
 //! No tasks, no I/O, no clock; [`crate::health`] is the only writer of health.
 
+mod findings;
 pub mod health;
 mod leave;
 mod state;
@@ -12,9 +13,10 @@ use tokio::sync::Semaphore;
 use crate::config;
 use crate::stable_hash;
 
+pub use findings::Findings;
 pub use health::Health;
 pub use leave::{Cause, Leave, Wishes};
-pub use state::{Counter, Counters, State};
+pub use state::{Counters, State};
 
 /// One server process of a pool, as one configuration describes it.
 #[derive(Debug, Clone)]

@@ -4,17 +4,21 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::findings::Findings;
 use super::health::{Failing, Health};
 use super::leave::{Leave, Wishes};
 use crate::clock::Now;
 use crate::config::Wanted;
 use crate::stable_hash;
+use crate::tally::{Classes, Counter, Histogram, Times};
 
 /// The live state of one backend.
 #[derive(Debug)]
 pub struct State {
     /// Unique in the process; names the backend where names would be too long.
     pub id: u64,
+    /// What the health monitor has counted.
+    pub findings: Findings,
     health: AtomicU8,
     failing: AtomicU8,
     /// Since when it is down or is not, as [`Now`].
@@ -58,27 +62,10 @@ pub struct Counters {
     pub closed: Counter,
     /// Tunnels that the proxy dropped, since there was no frame boundary, or no answer to its Close.
     pub dropped: Counter,
-}
-
-/// A number with one writer and many readers: no read-modify-write, so it costs what a plain number costs.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Adds one. Call from the owning worker only.
-    pub fn up(&self) {
-        self.0.store(self.get().wrapping_add(1), Ordering::Relaxed);
-    }
-
-    /// Takes one off. Call from the owning worker only.
-    pub fn down(&self) {
-        self.0.store(self.get().wrapping_sub(1), Ordering::Relaxed);
-    }
-
-    /// The value now; readers on other threads may see it late.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
+    /// Its responses.
+    pub responses: Classes,
+    /// From a request's head to that of its response.
+    pub head: Histogram,
 }
 
 impl State {
@@ -87,6 +74,7 @@ impl State {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
+            findings: Findings::default(),
             health: AtomicU8::new(health as u8),
             failing: AtomicU8::new(Failing::Plainly as u8),
             since: AtomicU64::new(0),
@@ -325,5 +313,15 @@ impl State {
     /// Sums one counter over all workers.
     pub fn sum(&self, counter: impl Fn(&Counters) -> &Counter) -> u64 {
         self.workers.iter().map(|w| counter(w).get()).fold(0, u64::wrapping_add)
+    }
+
+    /// Responses by the class of their status, over all workers.
+    pub fn responses(&self) -> [u64; 5] {
+        Classes::sum(self.workers.iter().map(|counters| &counters.responses))
+    }
+
+    /// From the heads of requests to those of their responses, over all workers.
+    pub fn head_times(&self) -> Times {
+        Times::of(self.workers.iter().map(|counters| &counters.head))
     }
 }

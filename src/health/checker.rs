@@ -12,7 +12,7 @@ use crate::affinity::SessionTable;
 use crate::affinity::table::Loss;
 use crate::backend::health::{Machine, Observation};
 use crate::backend::{Backend, Cause, Health, Leave, State};
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::config::{self, Address, Probe};
 use crate::pool::{self, Pool, Shared};
 use crate::snapshot::Checks;
@@ -183,6 +183,7 @@ impl Checker {
     async fn check(&mut self) {
         let begun = Instant::now();
         let (observation, why) = self.probe().await;
+        self.subject.state.findings.checked(observation, clock::micros(begun.elapsed()));
         self.observe(observation, &why);
         if observation == Observation::Good || self.machine.health() == Health::Down {
             let health = if observation == Observation::Good { Health::Up } else { Health::Down };
@@ -273,6 +274,7 @@ impl Checker {
             return;
         };
         state.set_health(change.to, clock.now());
+        state.findings.changed(change.to);
         shared.changed();
         let (from, to) = (change.from.as_str(), change.to.as_str());
         if change.to == Health::Down {

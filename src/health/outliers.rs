@@ -58,6 +58,7 @@ impl Outliers {
         let now = self.clock.now();
         state.set_ejected_until(now.after(eject));
         state.set_outlier(true);
+        state.findings.ejections.up();
         pool.shared.changed();
         let (name, seconds) = (backend.name.clone(), eject.as_secs_f64());
         self.journal.note(now, Event::Ejected { pool: pool.name.clone(), backend: name, seconds });

@@ -36,6 +36,9 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Bound, Self::Placed, Self::Rebound, Self::Balanced];
+
     /// The word used in logs and the API.
     pub const fn as_str(self) -> &'static str {
         match self {

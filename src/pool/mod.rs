@@ -8,6 +8,7 @@ mod commit;
 mod decide;
 mod loss;
 mod prospects;
+mod tally;
 mod view;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub use commit::{Commit, Lease, Lesson, Lessons};
 pub use decide::{Choice, Decision, Reason, Refusal, Tie};
 pub use loss::Lost;
 pub use prospects::{Bar, Prospect};
+pub use tally::{Closing, Source, Tally};
 pub use view::{Keeper, Leaver, View};
 
 /// A named set of backends with one balance policy and one stickiness.
@@ -110,18 +112,33 @@ pub struct Shared {
     pub encoded_bodies: AtomicU64,
     /// Requests that wait for something, in the whole process; bounded by `limits.queue`.
     pub waiting: AtomicU64,
+    workers: Box<[Tally]>,
 }
 
 impl Shared {
-    /// The shared part of a pool nothing is known of.
-    pub fn new() -> Self {
+    /// The shared part of a pool nothing is known of, with tallies for so many workers.
+    pub fn new(workers: usize) -> Self {
         Self {
             generation: AtomicU64::new(1),
             news: Notify::new(),
             refused: [const { AtomicU64::new(0) }; Refused::COUNT],
             encoded_bodies: AtomicU64::new(0),
             waiting: AtomicU64::new(0),
+            workers: (0..workers).map(|_| Tally::default()).collect(),
         }
+    }
+
+    /// What `worker` counts.
+    ///
+    /// # Panics
+    /// If there is no such worker.
+    pub fn tally(&self, worker: usize) -> &Tally {
+        &self.workers[worker]
+    }
+
+    /// What all workers count, each for itself.
+    pub fn tallies(&self) -> &[Tally] {
+        &self.workers
     }
 
     /// Grows whenever the health or address of a backend changed; views of an older one are to be rebuilt.
@@ -143,12 +160,6 @@ impl Shared {
     pub fn changed(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.news.notify_waiters();
-    }
-}
-
-impl Default for Shared {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

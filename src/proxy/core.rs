@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
 use super::places::PerAddress;
+use super::tally::Tally;
 use crate::clock::Clock;
 use crate::health::Reporter;
 use crate::snapshot::Snapshot;
@@ -23,6 +24,8 @@ pub(crate) struct Core {
     pub(crate) health: Reporter,
     /// Client connections open now.
     pub(crate) connections: AtomicUsize,
+    /// Those it may have.
+    pub(crate) max_connections: usize,
     /// The same by address, where that is limited.
     pub(super) per_address: PerAddress,
     /// Hashes session keys for the log, with a key of this process.
@@ -34,6 +37,7 @@ pub(crate) struct Core {
     live: ArcSwap<Snapshot>,
     generation: AtomicU64,
     orders: Box<[mpsc::Sender<Order>]>,
+    tallies: Box<[Tally]>,
 }
 
 /// Something a worker is told by another thread.
@@ -62,12 +66,14 @@ impl Core {
             clock,
             health,
             connections: AtomicUsize::new(0),
+            max_connections: usize::MAX,
             per_address: PerAddress::default(),
             log_hash: RandomState::new(),
             journal,
             rebinds: Rebinds::default(),
             live: ArcSwap::new(snapshot),
             generation: AtomicU64::new(1),
+            tallies: orders.iter().map(|_| Tally::default()).collect(),
             orders,
         }
     }
@@ -75,6 +81,16 @@ impl Core {
     /// The snapshot in force.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         self.live.load_full()
+    }
+
+    /// The same for a process that may have so many client connections.
+    pub(crate) fn bounded(self, max_connections: usize) -> Self {
+        Self { max_connections, ..self }
+    }
+
+    /// What the workers count, by their index.
+    pub(crate) fn tallies(&self) -> &[Tally] {
+        &self.tallies
     }
 
     /// Grows with each snapshot.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode, Version, header};
 
-use super::Body;
+use super::{Body, Limit};
 use crate::path::Unclear;
 use crate::pool::Refusal;
 use crate::transport::exchange::Phase;
@@ -95,6 +95,22 @@ impl Error {
             Self::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Broken | Self::Nonsense | Self::BadUpgrade => StatusCode::BAD_GATEWAY,
         }
+    }
+
+    /// The limit that it tells of.
+    pub(super) const fn limit(&self) -> Option<Limit> {
+        Some(match self {
+            Self::RequestTimeout => Limit::BodyTimeout,
+            Self::BodyTooLong => Limit::BodyBytes,
+            Self::UriTooLong => Limit::UriBytes,
+            Self::TooManyFields => Limit::Headers,
+            Self::Exhausted => Limit::Descriptors,
+            Self::AllFull => Limit::MaxSessions,
+            Self::QueueTimeout => Limit::QueueTimeout,
+            Self::TableFull => Limit::Capacity,
+            Self::QueueFull => Limit::Queue,
+            _ => return None,
+        })
     }
 
     /// The error type of RFC 9209 §2.3 that fits best.

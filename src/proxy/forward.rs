@@ -22,10 +22,9 @@ use super::room::Room;
 use super::running::{Begun, Running};
 use super::upgrade::{self, ClientEnd};
 use super::worker::{AskPool, Current};
-use super::{Client, Plan, Worker, respond, ticket};
+use super::{Client, Limit, Plan, Worker, respond, ticket};
 use crate::affinity::Ticket;
 use crate::backend::Health;
-use crate::backend::health::Observation;
 use crate::clock::Now;
 use crate::headers;
 use crate::pool::{Affinity, Commit, Decision, Lease, Pool, Refusal, Tie, View};
@@ -45,6 +44,8 @@ pub(super) struct Forward {
     plan: Plan,
     membership: Rc<Membership>,
     client: Rc<Client>,
+    /// When the request's head was there.
+    start: Now,
     /// The time when something was last waited for.
     now: Now,
     /// Backends that refused it, or have no room for it.
@@ -98,7 +99,7 @@ impl Forward {
         current.budget(plan.pool).earn();
         let membership = Rc::new(worker.exchanges.begin());
         let limits = &current.snapshot.limits;
-        let client = asked.client.clone();
+        let (client, start) = (asked.client.clone(), asked.start);
         let Outbound { request, upgrade, reply } =
             outbound::prepare(asked, &membership, current.pool(plan.pool), limits, worker.clock);
         Box::new(Self {
@@ -108,6 +109,7 @@ impl Forward {
             plan,
             membership,
             client,
+            start,
             skip: Vec::new(),
             tries: Tries::default(),
             room: Room::default(),
@@ -128,12 +130,12 @@ impl Forward {
         for _ in 0..ROUNDS {
             let (decision, mut running) = match self.reach().await {
                 Ok(reached) => (reached.decision, self.begin(reached)),
-                Err(error) => return self.reply.fail(&error),
+                Err(error) => return self.fail(&error),
             };
             match self.send(&mut running).await {
                 Sent::Answered(response) if upgrade::is_wrong(&response, self.upgrade.as_ref()) => {
                     self.reply.record = running.take_record();
-                    return self.reply.fail(&Error::BadUpgrade);
+                    return self.fail(&Error::BadUpgrade);
                 }
                 Sent::Answered(response) => {
                     return respond::respond(response, running, &self.plan, self.upgrade.take());
@@ -143,7 +145,7 @@ impl Forward {
                     self.request = Some(*returned);
                     self.reply.record = running.take_record();
                     if !running.is_reused() && !self.tries_again(&decision, &running) {
-                        return self.reply.fail(&Error::Broken);
+                        return self.fail(&Error::Broken);
                     }
                 }
                 Sent::Broken => {
@@ -151,16 +153,16 @@ impl Forward {
                     self.request = self.tries.again();
                     self.reply.record = running.take_record();
                     if self.request.is_none() || !self.tries_again(&decision, &running) {
-                        return self.reply.fail(&Error::Broken);
+                        return self.fail(&Error::Broken);
                     }
                 }
                 Sent::Failed(error) => {
                     self.reply.record = running.take_record();
-                    return self.reply.fail(&error);
+                    return self.fail(&error);
                 }
             }
         }
-        self.reply.fail(&Error::Broken)
+        self.fail(&Error::Broken)
     }
 
     /// Finds a backend, a connection to it, and a place for the key, in this order: a binding is made only once
@@ -180,6 +182,7 @@ impl Forward {
                 }
             };
             if !self.room.enter(self.current.pool(self.plan.pool), decision.backend) {
+                self.worker.tally().reached(Limit::MaxConnections);
                 Box::pin(self.find_room(&view, &decision)).await?;
                 continue;
             }
@@ -337,42 +340,6 @@ impl Forward {
         }
     }
 
-    /// A request that is bound to nothing goes elsewhere. A bound one waits to hear whether its backend is down, and
-    /// only then may its key move.
-    async fn not_connected(&mut self, decision: &Decision, error: &DialError) -> Next {
-        let pool = self.current.pool(self.plan.pool);
-        let backend = &pool.backends[decision.backend as usize];
-        let health = &self.worker.core.health;
-        tracing::debug!(pool = %pool.name, backend = %backend.name, %error, "connect failed");
-        if error.is_own_fault() {
-            tracing::warn!(%error, "no connection to a backend can be made");
-            return Next::Fail(Error::Exhausted);
-        }
-        backend.state.counters(self.worker.index).failures.up();
-        self.worker.blame(pool, backend);
-        let how = if error.is_silence() { Observation::Silent } else { Observation::Refused };
-        health.connect_failed(backend.state.id, how);
-        if let Some(record) = &mut self.reply.record {
-            record.tries = self.tries.count();
-        }
-        if decision.tie.is_fixed() {
-            self.tries.fail();
-            if self.current.view(self.plan.pool).panics() {
-                return Next::Fail(Error::Unreachable);
-            }
-            let verdict = match Waiting::enter(pool, &self.current.snapshot.limits) {
-                Ok(_waiting) => health.verdict(backend.state.id, pool.timeouts.connect).await,
-                Err(error) => return Next::Fail(error),
-            };
-            // Up after all: worth one more try, but no more than one.
-            let again = verdict == Some(Health::Up) && !std::mem::replace(&mut self.acquitted, true);
-            let decide = again || verdict == Some(Health::Down);
-            return if decide { Next::Decide } else { Next::Fail(Error::Unreachable) };
-        }
-        self.skip.push(decision.backend);
-        if self.may_try_again() { Next::Decide } else { Next::Fail(Error::NoBackend) }
-    }
-
     fn begin(&mut self, reached: Reached) -> Running {
         let Reached { decision, lease, link, slot } = reached;
         if let Some(record) = &mut self.reply.record {
@@ -389,8 +356,11 @@ impl Forward {
             placement: self.plan.key.map(|key| key.placement),
             link,
             record: self.reply.record.take(),
+            start: self.start,
             now: self.now,
         };
+        let tally = self.pool().shared.tally(self.worker.index);
+        tally.decided(self.plan.source, decision.reason);
         let running =
             Running::begin(self.worker.clone(), self.current.clone(), self.membership.clone(), begun);
         if self.tries.count() > 1 {

@@ -76,6 +76,9 @@ fn note(running: &mut Running, lessons: Lessons) {
         let (pool, backend) = (&running.pool().name, &running.backend().name);
         tracing::warn!(%pool, %backend, "a response issues a session key that lives on another backend");
     }
+    if lessons.learned > 0 {
+        running.tally().learned.add(lessons.learned.into());
+    }
     if let (Some(record), true) = (&mut running.record, lessons.learned > 0) {
         record.affinity = Some("learned");
     }

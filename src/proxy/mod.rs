@@ -24,6 +24,7 @@ mod respond;
 mod retry;
 mod room;
 mod running;
+mod tally;
 mod ticket;
 mod tunnel;
 mod upgrade;
@@ -39,13 +40,14 @@ use std::task::{Context, Poll};
 use http::{Method, Request};
 
 use crate::affinity::{self, Ticket};
-use crate::pool::Key;
+use crate::pool::{Key, Source};
 use crate::transport::{Interim, Received};
 
 pub(crate) use body::Body;
 pub(crate) use client::{Active, Carrier, Client, Line, Secured};
 pub(crate) use core::{Core, Order};
 pub(crate) use places::Place;
+pub(crate) use tally::Limit;
 pub(crate) use upgrade::{Opened, Tunnelling, as_upgrade};
 pub(crate) use worker::Worker;
 
@@ -69,14 +71,19 @@ pub(crate) struct Arrived {
 /// All that needs no waiting is done at once; only what waits for a backend is a future, and that is boxed: hyper keeps
 /// room for a future as long as the connection lives, and most of that time there is no request.
 pub(crate) fn handle(worker: &Rc<Worker>, client: &Rc<Client>, arrived: Arrived) -> Answer {
-    let current = worker.current();
+    let (current, tally) = (worker.current(), worker.tally());
+    tally.requests.up();
     let mut asked = Asked::new(arrived, worker, &current, client);
     match asked.check(&current.snapshot.limits).and_then(|()| plan(worker, &current, &mut asked)) {
         Ok(plan) => {
             let forward = Forward::new(worker.clone(), current, plan, asked);
             Answer::awaited(client, forward.run())
         }
-        Err(error) => Answer::ready(client, asked.into_reply().fail(&error)),
+        Err(error) => {
+            tally.unrouted.count(error.status().as_u16());
+            worker.reached(&error);
+            Answer::ready(client, asked.into_reply().fail(&error))
+        }
     }
 }
 
@@ -119,6 +126,8 @@ struct Plan {
     /// Position of the pool.
     pool: usize,
     key: Option<Key>,
+    /// Where that was found.
+    source: Source,
     /// What the client's cookie says, in cookie mode.
     ticket: Option<Box<Ticket>>,
     /// A good answer ends the session: the request asks to delete what a response had issued.
@@ -147,6 +156,10 @@ fn plan(worker: &Worker, current: &Current, asked: &mut Asked) -> Result<Plan, E
         }
         None => (found.as_ref().map(|found| pool.key(found)), None),
     };
+    let source = match &ticket {
+        Some(_) => Source::Own,
+        None => found.as_ref().map_or(Source::None, |found| found.source.into()),
+    };
     if asked.record.is_some() {
         let log_hash = &worker.core.log_hash;
         let found = found.map(|found| (found.source, log_hash.hash_one(&found.bytes)));
@@ -160,5 +173,5 @@ fn plan(worker: &Worker, current: &Current, asked: &mut Asked) -> Result<Plan, E
     }
     let deletable = key.is_some_and(|key| key.deletable);
     let deletes = deletable && asked.parts.method == Method::DELETE;
-    Ok(Plan { pool: route.pool, key, ticket, deletes, over_tls: asked.client.is_over_tls() })
+    Ok(Plan { pool: route.pool, key, source, ticket, deletes, over_tls: asked.client.is_over_tls() })
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ahash::AHashMap;
 
-use super::Worker;
+use super::{Limit, Worker};
 use crate::listener::Listener;
 
 /// One of the client connections that the process and the listener may have; given back when dropped.
@@ -24,16 +24,20 @@ pub(crate) struct Place {
 pub(crate) struct PerAddress(Mutex<AHashMap<IpAddr, usize>>);
 
 impl Place {
-    /// Takes a place if there is one below `limit` in the process, and one at the listener.
-    pub(crate) fn take(worker: &Rc<Worker>, listener: &Arc<Listener>, limit: usize) -> Option<Self> {
-        if !take(&worker.core.connections, limit) {
-            return None;
+    /// Takes a place if there is one in the process, and one at the listener.
+    ///
+    /// # Errors
+    /// The limit that was reached.
+    pub(crate) fn take(worker: &Rc<Worker>, listener: &Arc<Listener>) -> Result<Self, Limit> {
+        if !take(&worker.core.connections, worker.core.max_connections) {
+            return Err(Limit::Connections);
         }
         if !take(&listener.connections, listener.max_connections) {
             worker.core.connections.fetch_sub(1, Ordering::Relaxed);
-            return None;
+            return Err(Limit::ListenerConnections);
         }
-        Some(Self { worker: worker.clone(), listener: listener.clone(), from: None })
+        worker.tally().connections.up();
+        Ok(Self { worker: worker.clone(), listener: listener.clone(), from: None })
     }
 
     /// Counts the connection for its client's address too; false if that has `limit` already. 0: no limit.
@@ -44,6 +48,9 @@ impl Place {
         let from = subscriber(client);
         let fits = self.worker.core.per_address.enter(from, limit);
         self.from = fits.then_some(from);
+        if !fits {
+            self.worker.tally().reached(Limit::ConnectionsPerIp);
+        }
         fits
     }
 }
@@ -53,6 +60,7 @@ impl Drop for Place {
         if let Some(from) = self.from {
             self.worker.core.per_address.leave(from);
         }
+        self.worker.tally().connections.down();
         self.listener.connections.fetch_sub(1, Ordering::Relaxed);
         self.worker.core.connections.fetch_sub(1, Ordering::Relaxed);
         self.worker.freed.notify_one();

@@ -17,7 +17,7 @@ use super::worker::Current;
 use super::{Arrived, Body, Client, Worker};
 use crate::affinity::Facts;
 use crate::balance::Draw;
-use crate::clock::Clock;
+use crate::clock::{Clock, Now};
 use crate::config::{KeySource, Limits};
 use crate::headers::{self, Seen, X_REQUEST_ID, forwarded_for, host_name, is_token};
 use crate::telemetry::{Record, Redacted};
@@ -37,6 +37,8 @@ pub(super) struct Asked {
     /// Whether the peer's word about others is believed.
     pub(super) trusted: bool,
     pub(super) seen: Seen,
+    /// When its head was there.
+    pub(super) start: Now,
     /// For the access log, when there is one.
     pub(super) record: Option<Box<Record>>,
 }
@@ -78,10 +80,11 @@ impl Asked {
         if !seen.request_id {
             parts.headers.insert(X_REQUEST_ID, new_id(&worker.draw));
         }
+        let (clock, start) = (worker.clock, worker.clock.now());
         let record =
-            current.snapshot.access_log.then(|| Box::new(new_record(&parts, client_ip, worker.clock)));
+            current.snapshot.access_log.then(|| Box::new(new_record(&parts, client_ip, (clock, start))));
         let client = client.clone();
-        Self { parts, body, tunnel, interim, client, client_ip, trusted, seen, record }
+        Self { parts, body, tunnel, interim, client, client_ip, trusted, seen, start, record }
     }
 
     /// Checks the request, all but its host, and brings its target into origin form.
@@ -222,11 +225,11 @@ fn new_id(draw: &Draw) -> HeaderValue {
     HeaderValue::from_bytes(&id).unwrap_or(HeaderValue::from_static("-"))
 }
 
-fn new_record(parts: &Parts, client: IpAddr, clock: Clock) -> Record {
+fn new_record(parts: &Parts, client: IpAddr, (clock, start): (Clock, Now)) -> Record {
     let id = parts.headers.get(X_REQUEST_ID).and_then(|id| id.to_str().ok());
     Record {
         clock,
-        start: clock.now(),
+        start,
         client,
         method: parts.method.clone(),
         host: String::new(),
@@ -239,6 +242,7 @@ fn new_record(parts: &Parts, client: IpAddr, clock: Clock) -> Record {
         key: None,
         status: None,
         head: None,
+        end: None,
         received: 0,
         sent: 0,
         error: None,

@@ -33,12 +33,7 @@ pub(super) fn respond(
         running.use_no_more();
     }
     let now = running.worker.clock.now();
-    running.seen = now;
-    running.worker.judge(running.pool(), running.backend(), response.status());
-    if let Some(record) = &mut running.record {
-        record.head = Some(now);
-        record.status = Some(response.status());
-    }
+    running.answered(response.status(), now);
     lesson::learn_head(&mut running, plan.key.as_ref(), response.headers(), now);
     if let (Some(key), true) = (&plan.key, plan.deletes && response.status().is_success()) {
         running.pool().end(key, now);
@@ -68,6 +63,7 @@ pub(super) fn respond(
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     if incoming.is_end_stream() {
+        running.ends_with_head();
         running.finish();
         let absent = parts.status == StatusCode::NOT_MODIFIED;
         return Response::from_parts(parts, if absent { Body::absent() } else { Body::empty() });
@@ -79,6 +75,7 @@ pub(super) fn respond(
 /// than hyper takes it to; a field's name that is no token means something else to each reader.
 fn refuse(mut running: Running) -> Response<Body> {
     running.counters().failures.up();
+    running.tally().own.count(Error::Nonsense.status().as_u16());
     let reply = Reply { accept: None, grpc: false, record: running.take_record() };
     reply.fail(&Error::Nonsense)
 }

@@ -9,6 +9,7 @@ use std::cell::Cell;
 
 use http::{Request, Version};
 
+use super::Limit;
 use crate::config;
 use crate::transport::{Link, Outgoing, Replay, Unanswered};
 
@@ -79,9 +80,20 @@ impl Tries {
     }
 
     /// Notes a failed try; whether there may be another, for which the budget is charged.
-    pub(super) fn fail_and_go_on(&mut self, retry: config::Retry, budget: &Budget) -> bool {
+    ///
+    /// # Errors
+    /// There may not be another: with the limit that says so, if it is not that there were tries enough.
+    pub(super) fn fail_and_go_on(
+        &mut self,
+        retry: config::Retry,
+        budget: &Budget,
+    ) -> Result<(), Option<Limit>> {
         self.fail();
-        self.failed < retry.attempts && budget.spend()
+        match self.failed < retry.attempts {
+            true if budget.spend() => Ok(()),
+            true => Err(Some(Limit::RetryBudget)),
+            false => Err(None),
+        }
     }
 
     /// Keeps what is needed to send `request` again after octets of it were sent, where that may be. Costs a copy of the
@@ -180,7 +192,7 @@ mod tests {
         let go_on = |attempts, budget: &Budget| {
             let mut tries = Tries::default();
             let retry = config::Retry { attempts, budget_percent: 1 };
-            while tries.fail_and_go_on(retry, budget) {}
+            while tries.fail_and_go_on(retry, budget).is_ok() {}
             tries.count() - 1
         };
         let budget = Budget::new(1);

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
@@ -11,7 +12,7 @@ use super::worker::Current;
 use crate::affinity::Ticket;
 use crate::backend::{Backend, Counters};
 use crate::clock::Now;
-use crate::pool::{Lease, Pool, View};
+use crate::pool::{Lease, Pool, Tally, View};
 use crate::telemetry::Record;
 use crate::transport::Link;
 use crate::transport::exchange::{Home, Membership, Phase, Tag};
@@ -35,8 +36,25 @@ pub(super) struct Running {
     pub(super) ticket: Option<Box<Ticket>>,
     /// Its place among those that the backend may have at one time.
     _slot: Option<OwnedSemaphorePermit>,
+    /// When the request's head was there.
+    start: Now,
     /// When something of the response last came.
     pub(super) seen: Now,
+    /// What came of it so far.
+    stage: Stage,
+}
+
+/// What came of an exchange so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// No response.
+    Asked,
+    /// The head of one.
+    Answered,
+    /// The last octet of one, at this time.
+    Ended(Now),
+    /// A tunnel, which lasts as long as it is used.
+    Tunnelled,
 }
 
 /// With what an exchange begins.
@@ -58,6 +76,8 @@ pub(super) struct Begun {
     pub(super) link: Link,
     /// What will be written to the access log.
     pub(super) record: Option<Box<Record>>,
+    /// When the request's head was there.
+    pub(super) start: Now,
     /// The time.
     pub(super) now: Now,
 }
@@ -67,7 +87,7 @@ impl Running {
         worker: Rc<Worker>,
         current: Rc<Current>,
         membership: Rc<Membership>,
-        Begun { pool, backend, lease, slot, placement, ticket, link, mut record, now }: Begun,
+        Begun { pool, backend, lease, slot, placement, ticket, link, mut record, start, now }: Begun,
     ) -> Self {
         if let Some(record) = &mut record {
             // Of an earlier try; the exchange counts all of them.
@@ -88,7 +108,9 @@ impl Running {
             lease,
             ticket,
             _slot: slot,
+            start,
             seen: now,
+            stage: Stage::Asked,
         };
         let moment = lease.map(|lease| lease.placement).or(placement);
         let moment = moment.unwrap_or_else(|| this.worker.draw.next());
@@ -133,6 +155,35 @@ impl Running {
         self.backend().state.counters(self.worker.index)
     }
 
+    /// What this worker counts for the pool.
+    pub(super) fn tally(&self) -> &Tally {
+        self.pool().shared.tally(self.worker.index)
+    }
+
+    /// The head of the backend's response has come.
+    pub(super) fn answered(&mut self, status: StatusCode, now: Now) {
+        (self.seen, self.stage) = (now, Stage::Answered);
+        let counters = self.counters();
+        counters.responses.count(status.as_u16());
+        counters.head.record(now.micros().saturating_sub(self.start.micros()));
+        self.worker.judge(self.pool(), self.backend(), status);
+        if let Some(record) = &mut self.record {
+            record.head = Some(now);
+            record.status = Some(status);
+        }
+    }
+
+    /// The response has no body, so that it has ended with its head.
+    pub(super) fn ends_with_head(&mut self) {
+        self.stage = Stage::Ended(self.seen);
+    }
+
+    /// The connections become a tunnel.
+    pub(super) fn tunnels(&mut self) {
+        self.link = None;
+        self.stage = Stage::Tunnelled;
+    }
+
     /// The pool as this worker sees it now.
     pub(super) fn view(&self) -> Rc<View> {
         self.current.view(self.pool)
@@ -163,6 +214,18 @@ impl Running {
         }
     }
 
+    /// When it has ended, which is now unless that is known. One that was answered counts with all of its time.
+    fn settle(&self) -> Now {
+        let now = match self.stage {
+            Stage::Ended(at) => at,
+            Stage::Asked | Stage::Answered | Stage::Tunnelled => self.worker.clock.now(),
+        };
+        if matches!(self.stage, Stage::Answered | Stage::Ended(_)) {
+            self.tally().exchanges.record(now.micros().saturating_sub(self.start.micros()));
+        }
+        now
+    }
+
     /// Hands the record on, since another will write what came of the request.
     pub(super) fn take_record(&mut self) -> Option<Box<Record>> {
         let mut record = self.record.take()?;
@@ -183,15 +246,18 @@ impl Drop for Running {
     /// the key is let go.
     fn drop(&mut self) {
         self.counters().in_flight.down();
-        let is_cut = self.link.is_some();
+        let (is_cut, now) = (self.link.is_some(), self.settle());
         if let Some(record) = &mut self.record {
+            record.end = Some(now);
             if is_cut && record.head.is_some() && record.error.is_none() {
                 record.error = Some("the response ended before its end".to_owned());
             }
             record.received += self.membership.received();
         }
-        let Some(link) = self.link.take().filter(|_| self.worker.is_running()) else { return self.release() };
         let Some(lease) = self.lease.take() else { return };
+        let Some(link) = self.link.take().filter(|_| self.worker.is_running()) else {
+            return self.pool().release(lease, now);
+        };
         let (worker, current, pool) = (self.worker.clone(), self.current.clone(), self.pool);
         tokio::task::spawn_local(async move {
             // Were it not closed by then, the key's next owner would wait for it, and then go ahead.

@@ -17,6 +17,7 @@ use super::Worker;
 use super::frames::{Frames, close_to_backend, close_to_client};
 use super::running::Running;
 use super::upgrade::{ClientEnd, Upgrade};
+use crate::pool::Closing;
 use crate::transport::Wire;
 use crate::transport::exchange::Phase;
 use crate::transport::heard::BackendIo;
@@ -87,27 +88,34 @@ pub(super) async fn run(client: ClientEnd, backend: OnUpgrade, mut running: Runn
     let both = async { tokio::try_join!(client_side(&mut client), backend_side(backend)) };
     let mut tunnel = match running.membership.unless_called(pin!(both)).await {
         Ok(Ok((client, backend))) => Tunnel::open(client, backend),
-        Ok(Err(why)) => return running.note(|| format!("the tunnel did not open: {why}")),
-        Err(_) => return running.note(|| "the tunnel did not open in time".into()),
+        Ok(Err(why)) => return unopened(&mut running, format!("the tunnel did not open: {why}")),
+        Err(_) => return unopened(&mut running, "the tunnel did not open in time".into()),
     };
     running.counters().tunnels.up();
     let end = tunnel.carry(&running, worker).await;
-    let said = match end {
-        End::Closed => None,
-        End::Idle => Some("the tunnel idled too long".to_owned()),
-        End::Broken(error) => Some(format!("the tunnel broke: {error}")),
+    let (closing, said) = match end {
+        End::Closed => (Closing::Ended, None),
+        End::Idle => (Closing::Idle, Some("the tunnel idled too long".to_owned())),
+        End::Broken(error) => (Closing::Broken, Some(format!("the tunnel broke: {error}"))),
         // Boxed: its timers would count in the size of every idle tunnel.
         End::Called(call) => {
             let closed = Box::pin(close(&mut tunnel, call, &mut running, worker)).await;
             let counters = running.counters();
             if closed.gracefully { &counters.closed } else { &counters.dropped }.up();
-            Some(closed.said.to_owned())
+            (closed.counts_as(call), Some(closed.said.to_owned()))
         }
     };
+    running.tally().closed(closing);
     running.counters().tunnels.down();
     if let Some(record) = &mut running.record {
         (record.received, record.sent, record.error) = (tunnel.up.passed, tunnel.down.passed, said);
     }
+}
+
+/// Notes that a tunnel that was granted did not come to be.
+fn unopened(running: &mut Running, why: String) {
+    running.tally().closed(Closing::Unopened);
+    running.note(|| why);
 }
 
 /// A wire, and what was read ahead of it.
@@ -268,6 +276,15 @@ struct Closed {
 impl Closed {
     const fn by_force(said: &'static str) -> Self {
         Self { gracefully: false, said }
+    }
+
+    /// What it was that `call` has ended.
+    fn counts_as(&self, call: Call) -> Closing {
+        match call {
+            Call::Moved if self.gracefully => Closing::Moved,
+            Call::Stopping if self.gracefully => Closing::Stopping,
+            _ => Closing::Dropped,
+        }
     }
 }
 

@@ -118,7 +118,7 @@ pub(super) fn open(
     client: ClientEnd,
 ) -> Response<Body> {
     let backend = hyper::upgrade::on(&mut response);
-    running.link = None;
+    running.tunnels();
     let is_stream = matches!(client.upgrade, Upgrade::Http2(_));
     let worker = Rc::clone(&running.worker);
     tokio::task::spawn_local(async move { tunnel::run(client, backend, running, &worker).await });

@@ -10,7 +10,9 @@ use std::time::Duration;
 use ahash::AHashMap;
 use tokio::sync::Notify;
 
+use super::error::Error;
 use super::retry::Budget;
+use super::tally::Tally;
 use super::{Client, Core, Order};
 use crate::backend::Counters;
 use crate::balance::Draw;
@@ -90,6 +92,18 @@ impl Worker {
             draw,
             core,
         })
+    }
+
+    /// What this worker counts.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.core.tallies()[self.index]
+    }
+
+    /// Counts the limit that an error tells of, if it does.
+    pub(super) fn reached(&self, error: &Error) {
+        if let Some(limit) = error.limit() {
+            self.tally().reached(limit);
+        }
     }
 
     /// The snapshot in force. Costs one read of a number that rarely changes.

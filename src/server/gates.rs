@@ -17,7 +17,7 @@ use super::doors::{Opening, Turn};
 use super::socket::Origin;
 use super::worker::Station;
 use crate::listener::{Door, Listener};
-use crate::proxy::Place;
+use crate::proxy::{Limit, Place};
 
 /// What a worker accepts on.
 #[derive(Debug, Default)]
@@ -122,9 +122,16 @@ impl Open {
     /// A place for one more connection, as soon as there is one. At the limit connections wait in the kernel's queue,
     /// but for the one that each socket has accepted: only when a place is taken no other worker takes it.
     async fn place(&mut self) -> Place {
+        let mut told = None;
         loop {
-            if let Some(place) = self.place_at_once() {
-                return place;
+            match self.place_at_once() {
+                Ok(place) => return place,
+                // Each connection that waits counts once.
+                Err(limit) if told != Some(limit) => {
+                    told = Some(limit);
+                    self.station.worker.tally().reached(limit);
+                }
+                Err(_) => {}
             }
             tokio::select! {
                 () = self.station.worker.freed.notified() => {}
@@ -133,11 +140,11 @@ impl Open {
         }
     }
 
-    fn place_at_once(&mut self) -> Option<Place> {
+    fn place_at_once(&mut self) -> Result<Place, Limit> {
         if let Some(listener) = self.station.listener(&self.door) {
             self.listener = listener;
         }
-        Place::take(&self.station.worker, &self.listener, self.station.limit)
+        Place::take(&self.station.worker, &self.listener)
     }
 
     fn admit(&self, place: Place, (stream, peer): (TcpStream, std::net::SocketAddr)) {
@@ -148,7 +155,7 @@ impl Open {
     fn take_last_look(mut self) {
         while self.origin == Origin::Bound
             && let Some(Ok(accepted)) = self.socket.accept().now_or_never()
-            && let Some(place) = self.place_at_once()
+            && let Ok(place) = self.place_at_once()
         {
             self.admit(place, accepted);
         }

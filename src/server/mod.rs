@@ -7,6 +7,7 @@ mod control;
 mod doors;
 mod gates;
 mod inherited;
+mod metrics;
 mod socket;
 mod status;
 mod stop;
@@ -36,6 +37,7 @@ pub use control::{
     Reloaded, Session, Unknown,
 };
 pub use inherited::Inherited;
+pub(crate) use metrics::CONTENT_TYPE;
 pub use status::{BackendStatus, CertificateStatus, DrainStatus, ListenerStatus, PoolStatus, Status};
 pub use stop::{Stop, Stopper};
 pub(crate) use thread::ServerThread;
@@ -134,7 +136,8 @@ impl Server {
         let snapshot = Arc::new(Snapshot::build(config, None, workers, clock.now()));
         prepared.carry_out(None, &snapshot);
         let addresses = snapshot.listeners.iter().map(|listener| listener.bound()).collect();
-        let core = Arc::new(Core::new(snapshot, clock, (reporter, journal), orders.into()));
+        let core =
+            Arc::new(Core::new(snapshot, clock, (reporter, journal), orders.into()).bounded(connections));
         let (stopper, stopping) = stop::channel();
         let (applied, to_apply) = mpsc::channel(control::COMMANDS);
         let control = Control::new(core.clone(), (applied, doors), config, file);
@@ -151,7 +154,6 @@ impl Server {
                 orders,
                 settled: settled.clone(),
                 stopping: stopping.clone(),
-                connections,
                 _alive: alive.clone(),
             };
             this.spawn(&format!("worker-{index}"), move |runtime| runtime.block_on(worker::run(duty)))?;

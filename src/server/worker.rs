@@ -25,8 +25,6 @@ pub(super) struct Duty {
     pub(super) orders: mpsc::Receiver<Order>,
     pub(super) settled: watch::Receiver<bool>,
     pub(super) stopping: watch::Receiver<Stop>,
-    /// Client connections the process may have.
-    pub(super) connections: usize,
     /// Dropped when the worker ends.
     pub(super) _alive: mpsc::Sender<()>,
 }
@@ -38,8 +36,6 @@ pub(super) struct Station {
     pub(super) connections: Rc<Connections>,
     /// TLS handshakes at one time.
     pub(super) handshakes: Semaphore,
-    /// Client connections the process may have.
-    pub(super) limit: usize,
 }
 
 /// TLS handshakes of one worker at one time: each holds a few buffers and, at the end, the processor for a moment. More
@@ -52,8 +48,9 @@ pub(super) async fn run(mut duty: Duty) {
         worker: Worker::new(duty.index, duty.core.clone()),
         connections: Connections::new(),
         handshakes: Semaphore::new(HANDSHAKES),
-        limit: duty.connections,
     });
+    // Fails only where it is set already, and then to the same.
+    let _ = station.worker.tally().runtime.set(tokio::runtime::Handle::current().metrics());
     tokio::select! {
         _ = duty.settled.wait_for(|settled| *settled) => {}
         _ = duty.stopping.wait_for(|stop| *stop > Stop::No) => {}

@@ -41,6 +41,8 @@ pub struct Record {
     pub status: Option<StatusCode>,
     /// When the response head was there.
     pub head: Option<Now>,
+    /// When all of it was over; none: when this is dropped.
+    pub end: Option<Now>,
     /// Octets of the request body or from the client of a tunnel.
     pub received: u64,
     /// Octets of the response body or to the client of a tunnel.
@@ -56,7 +58,7 @@ const CLIENT_LEFT: u16 = 499;
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let now = self.clock.now();
+        let now = self.end.unwrap_or_else(|| self.clock.now());
         let millis = |from: Now, to: Now| to.since(from).as_micros() as f64 / 1000.0;
         tracing::info!(
             target: "access",

@@ -18,7 +18,8 @@ pub enum Loss {
 }
 
 impl Loss {
-    const ALL: [Self; 4] = [Self::Down, Self::Removed, Self::Restarted, Self::Drained];
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Down, Self::Removed, Self::Restarted, Self::Drained];
 
     /// The word used in events and metrics.
     pub const fn as_str(self) -> &'static str {

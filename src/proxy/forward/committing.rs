@@ -17,6 +17,7 @@ impl Forward {
         let lost = self.lost(&view, decision);
         let commit = self.pool().commit(&view, self.plan.key.as_ref(), decision, now, force);
         if let (Commit::Go(_), Some(lost)) = (&commit, lost) {
+            self.pool().shared.tally(self.worker.index).rebound(lost.why);
             self.worker.core.rebinds.count(rebind(self.pool(), lost, decision.backend));
         }
         commit

@@ -14,7 +14,7 @@ use hyper::service::Service;
 
 use super::Held;
 use crate::config::Limits;
-use crate::proxy::{Answer, Arrived, Body, Client, Worker, handle};
+use crate::proxy::{Answer, Arrived, Body, Client, Limit, Worker, handle};
 use crate::server::worker::Station;
 use crate::transport::io::{Activity, ClientIo};
 use crate::transport::{Received, TOO_SLOW, Wire};
@@ -56,10 +56,16 @@ pub(super) async fn serve(
     match until_ended(&mut connection, ticket, &client).await {
         Ended::ByItself(Ok(())) => {}
         Ended::ByItself(Err(error)) if error.is_parse() => {
+            if error.is_parse_too_large() {
+                station.worker.tally().reached(Limit::HeaderBytes);
+            }
             tracing::info!(%peer, %error, "refused what is not HTTP/1.1, or too large a head");
         }
         Ended::ByItself(Err(error)) => tracing::debug!(%peer, %error, "connection ended"),
-        Ended::Overdue if pulse.read().activity() == Activity::Head => say_too_slow(connection, peer),
+        Ended::Overdue if pulse.read().activity() == Activity::Head => {
+            station.worker.tally().reached(Limit::HeaderTimeout);
+            say_too_slow(connection, peer);
+        }
         Ended::Overdue => tracing::debug!(%peer, "connection idled too long"),
         Ended::Stalled => tracing::debug!(%peer, "connection dropped within a response"),
     }

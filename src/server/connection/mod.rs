@@ -126,7 +126,10 @@ async fn serve(station: Rc<Station>, accepted: Accepted, (ticket, pulse): (Ticke
     let opened = Box::pin(opening::open(&station, &ticket, &pulse, accepted)).await;
     let opening::Opened { wire, ahead, line, place } = match opened {
         Ok(opened) => opened,
-        Err(refused) => return refused.log(peer),
+        Err(refused) => {
+            refused.limit().into_iter().for_each(|limit| station.worker.tally().reached(limit));
+            return refused.log(peer);
+        }
     };
     let carrier = line.carrier;
     let client = Rc::new(Client::new(line, pulse, place));

@@ -18,7 +18,8 @@ use tokio_rustls::server::TlsStream;
 
 use super::{Accepted, Held, LAST_WORD, Station};
 use crate::headers::is_trusted;
-use crate::proxy::{Carrier, Line, Place, Secured};
+use crate::listener::Handshake;
+use crate::proxy::{Carrier, Limit, Line, Place, Secured};
 use crate::transport::io::{Activity, Pulse};
 use crate::transport::proxy_header::{self, HeaderError, Named};
 use crate::transport::tls::{self, Acceptor};
@@ -61,6 +62,21 @@ pub(super) enum Refused {
 }
 
 impl Refused {
+    /// How a handshake ended that was refused so, or not at all.
+    fn of_handshake(refused: Option<&Self>) -> Handshake {
+        match refused {
+            None => Handshake::Done,
+            Some(Self::NotTls) => Handshake::Plain,
+            Some(Self::Overdue) => Handshake::Overdue,
+            Some(_) => Handshake::Failed,
+        }
+    }
+
+    /// The limit that it tells of.
+    pub(super) fn limit(&self) -> Option<Limit> {
+        matches!(self, Self::Overdue | Self::SlowHead).then_some(Limit::HeaderTimeout)
+    }
+
     /// Those who do something wrong are named in the log; those who just leave are not.
     pub(super) fn log(&self, peer: SocketAddr) {
         match self {
@@ -106,8 +122,9 @@ pub(super) async fn open(
     }
     let line = |tls, carrier| Line { peer: ends.0, local: ends.1, tls, carrier };
     if let Some(acceptor) = &listener.tls {
-        let (wire, secured, carrier) =
-            in_time(station, ticket, handshake(station, acceptor, stream)).await??;
+        let shaken = in_time(station, ticket, handshake(station, acceptor, stream)).await.flatten();
+        listener.handshakes.count(Refused::of_handshake(shaken.as_ref().err()));
+        let (wire, secured, carrier) = shaken?;
         return Ok(Opened { wire, ahead: Bytes::new(), line: line(Some(secured), carrier), place });
     }
     let mut wire = Wire::Plain(stream);
@@ -174,6 +191,9 @@ async fn accept(
     stream: TcpStream,
 ) -> io::Result<TlsStream<TcpStream>> {
     // Never closed, and whoever waits too long for it is called.
+    if station.handshakes.available_permits() == 0 {
+        station.worker.tally().reached(Limit::Handshakes);
+    }
     let permit = station.handshakes.acquire().await;
     let mut accepting = pin!(TlsAcceptor::from(acceptor.config()).accept(stream));
     if let Ok(accepted) = timeout(PROMPT, &mut accepting).await {

@@ -15,6 +15,7 @@ use tokio::time::interval;
 
 use super::certificates::Files;
 use super::doors::Doors;
+use super::metrics;
 use super::status::{BackendStatus, ListenerStatus, PoolStatus, Status};
 use super::stop::Stop;
 use crate::backend::Backend;
@@ -183,6 +184,11 @@ impl Control {
         let pools = snapshot.pools.iter().filter(|pool| !pool.is_removed());
         let without = pools.filter(|pool| View::new(pool, 0).candidates().is_empty());
         without.map(|pool| pool.name.to_string()).collect()
+    }
+
+    /// What the proxy counts, as a page for Prometheus.
+    pub fn metrics(&self) -> String {
+        metrics::page(&self.core, self.core.clock.now())
     }
 
     /// What has happened of late.
