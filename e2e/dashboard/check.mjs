@@ -1,4 +1,5 @@
-// The dashboard in headless Chromium, before a proxy that is made up, for what is hard to bring about.
+// The dashboard in headless Chromium: before a real proxy with real backends, and before one that is made up, for what
+// is hard to bring about.
 //
 //   npm ci
 //   HOMING_BIN=../../target/debug/homing node check.mjs           (default: target/debug/homing)
@@ -13,6 +14,8 @@ import { within } from '../stickiness/lib/waits.mjs';
 import { Fleet } from './lib/fleet.mjs';
 import { Mock } from './lib/mock.mjs';
 import { madeUp } from './topics/made-up.mjs';
+import { pure } from './topics/pure.mjs';
+import { real } from './topics/real.mjs';
 
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const FLAGS = [
@@ -56,10 +59,13 @@ async function main(names) {
   const chosen = (checks) => Object.entries(checks).filter(([title]) => names.length === 0 || names.some((name) => title.startsWith(name)));
   const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
   try {
+    const alone = await all(chosen({ ...pure, ...real(browser) }), () => ({ stop: () => {} }));
+    const others = chosen(madeUp(browser));
+    if (others.length === 0) return alone;
     const files = await Fleet.start();
-    const good = await all(chosen(madeUp(browser)), () => Mock.start(files.url));
+    const good = await all(others, () => Mock.start(files.url));
     await files.stop();
-    return good;
+    return alone && good;
   } finally {
     await browser.close();
   }

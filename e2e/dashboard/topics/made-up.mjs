@@ -167,12 +167,12 @@ async function plan(mock, look) {
   mock.plan = [200, { plan: true, changes: {
     listeners: { added: ['[::]:8444'], removed: [], changed: [] }, pools: { added: [], removed: ['old'], changed: ['chess'] },
     backends: [{ pool: 'chess', backend: 'game-7', change: 'added', fields: [], sessions: 0 }, { pool: 'chess', backend: 'game-1', change: 'changed', fields: ['weight'], sessions: 121 }],
-    sessions: { total: 1044, move: 3, move_by_deadline: 44 }, new_keys: [{ pool: 'chess', moved: 0.143 }], next_start: ['server.workers'], unchanged: false,
+    sessions: { total: 1044, move: 3, move_by_deadline: 44 }, new_keys: [{ pool: 'chess', moved: 0.143 }], settings: ['limits.queue'], next_start: ['server.workers'], unchanged: false,
   } }];
   const viewer = await look(mock);
   await viewer.sees('tr.backend', 'game-1');
   await viewer.page.click('#reload');
-  for (const part of ['Listeners added: [::]:8444', 'Pools removed: old', '3 of 1,044 sessions would move at once, 44', 'New keys of chess: 14%', 'Only at the next start: server.workers']) {
+  for (const part of ['Listeners added: [::]:8444', 'Pools removed: old', '3 of 1,044 sessions would move at once, 44', 'New keys of chess: 14%', 'Other settings: limits.queue', 'Only at the next start: server.workers']) {
     await viewer.sees('dialog li', part);
   }
   await viewer.sees('dialog tr', 'changed: weight');

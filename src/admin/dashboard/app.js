@@ -19,7 +19,6 @@ import { askForToken, offerToForget } from './token.js';
 const [poll, stream, rates] = [new Poll(), new Stream(), new Rates()];
 const [fleet, summary, events, machine, banner] = [new Fleet(), new Summary(), new Events(), new Machine(), new Banner()];
 let started = null;
-let told = null;
 
 function hear(status) {
   synchronise(status);
@@ -27,7 +26,7 @@ function hear(status) {
   fleet.hear(status, rates);
   summary.hear(status, rates, fleet.all);
   machine.hear(status, rates);
-  banner.hear(status.reload === undefined ? told : status.reload);
+  banner.hear(status.reload);
   showAbout(status);
   $('lost').hidden = true;
   document.body.classList.remove('stale');
@@ -65,7 +64,6 @@ orders.addEventListener('done', () => poll.now());
 stream.addEventListener('state', ({ detail }) => events.link(detail));
 stream.addEventListener('event', ({ detail }) => {
   events.hear(detail);
-  if (detail.kind === 'reload' && detail.outcome !== 'unchanged') told = detail;
   poll.now();
 });
 api.addEventListener('locked', () => {

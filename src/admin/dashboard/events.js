@@ -47,7 +47,8 @@ export class Events {
     }
     const sentence = SENTENCES[event.kind];
     const [tone, ...parts] = sentence ? sentence(event) : ['wait', `${event.kind}: ${JSON.stringify(event)}`];
-    const time = el('time', { text: clock(event.at), title: moment(event.at) });
+    const when = event.at ?? Date.now() / 1000;
+    const time = el('time', { text: clock(when), title: moment(when) });
     $('events').prepend(el('li', { data: { kind: event.kind, tone } }, time, el('span', {}, parts)));
     while ($('events').children.length > KEPT) $('events').lastChild.remove();
     $('events-hint').hidden = true;
@@ -56,7 +57,7 @@ export class Events {
   /** Another process: its events are counted anew. */
   restart() {
     this.#newest = 0;
-    this.hear({ kind: 'restarted', at: Date.now() / 1000 });
+    this.hear({ kind: 'restarted' });
   }
 
   /** How the stream is: `live`, `waiting` or `absent`. */

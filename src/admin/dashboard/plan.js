@@ -50,7 +50,7 @@ function refused(error) {
 
 /** A plan in sentences and lists. */
 export function planned(plan) {
-  const { sessions, new_keys: keys = [], next_start: later = [], backends = [] } = plan;
+  const { sessions, new_keys: keys = [], settings = [], next_start: later = [], backends = [] } = plan;
   const named = (what, { added = [], removed = [], changed = [] } = {}) => [
     added.length > 0 && `${what} added: ${list(added)}`,
     removed.length > 0 && `${what} removed: ${list(removed)}`,
@@ -62,6 +62,7 @@ export function planned(plan) {
     ...named('Pools', plan.pools),
     sessions && sessions.total > 0 && `${number(sessions.move ?? 0)} of ${count(sessions.total, 'session')} would move at once, ${number(sessions.move_by_deadline ?? 0)} by the end of a drain`,
     ...moved.map(({ pool, moved: share }) => `New keys of ${pool}: ${percent(share)} would go elsewhere`),
+    settings.length > 0 && `Other settings: ${list(settings)}`,
     later.length > 0 && `Only at the next start: ${list(later)}`,
   ].filter(Boolean);
   if (facts.length === 0 && backends.length === 0) return [el('p', { text: 'Nothing would change.' })];
