@@ -12,6 +12,7 @@ mod reload;
 mod sessions;
 mod simulate;
 mod status;
+mod supervisor;
 mod target;
 mod terminal;
 
@@ -22,10 +23,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::admin::Admin;
+use crate::admin::{Admin, Patience};
 use crate::config::{Config, Log, LogFormat};
 use crate::demo::{self, Demo, Style};
-use crate::server::{Control, Server, Stop};
+use crate::server::{Control, Inherited, Server, Stop};
 use crate::telemetry;
 
 use self::check::PresetCommand;
@@ -163,25 +164,32 @@ fn run(path: &Path) -> u8 {
         Ok(config) => config,
         Err(errors) => return refuse(&errors),
     };
+    let mut inherited = Inherited::from_env();
     let _log = match telemetry::init(&config.log) {
         Ok(guard) => guard,
         Err(error) => return refuse(&format!("log.level: {error}")),
     };
     let signals = Signals::new();
-    let server = match Server::start_from(path, &config) {
+    let for_admin = config.admin.as_ref().and_then(|admin| inherited.take(admin.address));
+    let server = match Server::start_with(Some(path), &config, inherited) {
         Ok(server) => server,
         Err(error) => return refuse(&error),
     };
     for address in server.addresses() {
         tracing::info!(%address, "listening");
     }
-    let admin = match config.admin.as_ref().map(|admin| Admin::start(admin, server.control())).transpose() {
+    let start_admin = |admin| match for_admin {
+        Some(socket) => Admin::start_on(socket, admin, server.control(), Patience::default()),
+        None => Admin::start(admin, server.control()),
+    };
+    let admin = match config.admin.as_ref().map(start_admin).transpose() {
         Ok(admin) => admin,
         Err(error) => return refuse(&error),
     };
     if let Some(admin) = &admin {
         tracing::info!(address = %admin.address(), "admin listening");
     }
+    supervisor::ready();
     signals.until_stopped(&server);
     server.wait();
     tracing::info!("stopped");
@@ -227,8 +235,10 @@ fn refuse(reason: &dyn std::fmt::Display) -> u8 {
 
 /// What SIGHUP asks for.
 fn reload(control: &Control) {
+    supervisor::reloading();
     // What came of it has been logged.
     let _ = control.reload("signal");
+    supervisor::ready();
 }
 
 /// The signals that stop the process or reload its file, caught from the moment this exists.
@@ -276,6 +286,7 @@ impl Signals {
         let control = server.control();
         let stop = self.next(|| reload(&control));
         tracing::info!(?stop, "stopping");
+        supervisor::stopping();
         server.stop(stop);
         let handle = server.stopper();
         std::thread::spawn(move || {

@@ -69,7 +69,7 @@ fn a_file_that_is_not_there_is_named() {
 #[test]
 fn keys_of_later_versions_are_refused_not_ignored() {
     let backend = Backend::named("a");
-    let file = File::with(&Setup::of(&[&backend]).server("reload_on_change = true").toml());
+    let file = File::with(&Setup::of(&[&backend]).server("state_interval = \"1s\"").toml());
     let output = run(&["check", "-c", file.path()]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("not supported yet"), "{}", stderr(&output));

@@ -158,6 +158,7 @@ fn defaults() {
     assert!(config.trusted_proxies.is_empty());
     assert_eq!(config.server.workers, std::thread::available_parallelism().unwrap());
     assert_eq!(config.server.shutdown_timeout, seconds(20));
+    assert_eq!((config.server.reload_on_change, config.server.reload_on_signal), (false, true));
     assert_eq!(
         (config.log.level.as_str(), config.log.format, config.log.access),
         ("info", LogFormat::Text, true)
@@ -248,6 +249,8 @@ fn every_top_level_value_is_read() {
     let networks: Vec<_> = config.trusted_proxies.iter().map(ToString::to_string).collect();
     assert_eq!(networks, ["10.0.0.0/8", "192.0.2.1/32", "fd00::/8", "::1/128"]);
     assert_eq!((config.server.workers.get(), config.server.shutdown_timeout), (3, Duration::ZERO));
+    assert_eq!((config.server.reload_on_change, config.server.reload_on_signal), (true, false));
+    assert!(config.admin.is_some_and(|admin| !admin.reload));
     let log = &config.log;
     assert_eq!(
         (log.level.as_str(), log.format, log.access),

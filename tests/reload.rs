@@ -7,8 +7,14 @@ mod support;
 
 #[path = "reload/listeners.rs"]
 mod listeners;
+#[path = "reload/load.rs"]
+mod load;
 #[path = "reload/plan.rs"]
 mod plan;
+#[path = "reload/systemd.rs"]
+mod systemd;
+#[path = "reload/watching.rs"]
+mod watching;
 
 use homing::server::{Plan, ReloadError, Reloaded};
 use serde_json::Value;

@@ -63,6 +63,7 @@ impl From<ReloadError> for Refusal {
         match error {
             ReloadError::Invalid(errors) => invalid(&errors),
             ReloadError::NoFile => Self::new(StatusCode::CONFLICT, error.to_string()),
+            ReloadError::Off(_) => Self::new(StatusCode::FORBIDDEN, error.to_string()),
             ReloadError::Apply(ApplyError::Bind { .. }) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{error}; nothing has changed"))
             }

@@ -67,6 +67,20 @@ impl Admin {
     ) -> Result<Self, StartError> {
         let failed = |source| StartError::Bind { address: config.address, source };
         let listener = TcpListener::bind(config.address).map_err(failed)?;
+        Self::start_on(listener, config, control, patience)
+    }
+
+    /// The same on a socket that is bound already.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_on(
+        listener: TcpListener,
+        config: &config::Admin,
+        control: Control,
+        patience: Patience,
+    ) -> Result<Self, StartError> {
+        let failed = |source| StartError::Bind { address: config.address, source };
         let address = listener.local_addr().map_err(failed)?;
         let router = routes::router(control, config.token.clone(), patience);
         let thread = ServerThread::start("admin", listener, move |listener| {

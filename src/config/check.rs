@@ -66,6 +66,8 @@ fn server(section: &Section<'_>) -> Server {
     Server {
         workers: section.or("workers", cpus, value::count(MOST_WORKERS)),
         shutdown_timeout: section.or("shutdown_timeout", Duration::from_secs(20), duration),
+        reload_on_change: section.or("reload_on_change", false, flag),
+        reload_on_signal: section.or("reload_on_signal", true, flag),
     }
 }
 

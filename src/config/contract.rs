@@ -10,20 +10,9 @@ pub(super) struct Table {
     pub(super) header: &'static str,
     /// Keys this version supports.
     pub(super) keys: &'static [&'static str],
-    /// Keys it refuses, unless they are set to what it does anyway.
-    pub(super) later: &'static [(&'static str, Unless)],
+    /// Keys of the contract that it refuses yet.
+    pub(super) later: &'static [&'static str],
 }
-
-/// The value of an unsupported key that asks for what this version does anyway, and is therefore accepted.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Unless {
-    /// There is no such value.
-    Never,
-    /// `false`.
-    False,
-}
-
-use Unless::{False, Never};
 
 pub(super) const TOP: Table = Table {
     header: "",
@@ -32,10 +21,11 @@ pub(super) const TOP: Table = Table {
 };
 pub(super) const SERVER: Table = Table {
     header: "[server]",
-    keys: &["workers", "shutdown_timeout"],
-    later: &[("reload_on_change", False), ("state_dir", Never), ("state_interval", Never)],
+    keys: &["workers", "shutdown_timeout", "reload_on_change", "reload_on_signal"],
+    later: &["state_dir", "state_interval"],
 };
-pub(super) const ADMIN: Table = Table { header: "[admin]", keys: &["address", "token_file"], later: &[] };
+pub(super) const ADMIN: Table =
+    Table { header: "[admin]", keys: &["address", "token_file", "reload"], later: &[] };
 pub(super) const LOG: Table = Table { header: "[log]", keys: &["level", "format", "access"], later: &[] };
 pub(super) const LISTENER: Table = Table {
     header: "[[listener]]",
@@ -181,12 +171,7 @@ const ALL: &[Table] = &[
 impl Table {
     /// Every key of the table, supported or not.
     pub(super) fn known(&self) -> impl Iterator<Item = &'static str> {
-        self.keys.iter().copied().chain(self.later.iter().map(|&(key, _)| key))
-    }
-
-    /// When `key` is one that is not supported yet: the value that makes it acceptable.
-    pub(super) fn unsupported(&self, key: &str) -> Option<Unless> {
-        self.later.iter().find(|&&(later, _)| later == key).map(|&(_, unless)| unless)
+        self.keys.iter().chain(self.later).copied()
     }
 }
 

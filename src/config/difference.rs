@@ -79,6 +79,9 @@ pub fn at_once(before: &Config, after: &Config) -> Vec<&'static str> {
     differing(&[
         ("trusted_proxies", before.trusted_proxies != after.trusted_proxies),
         ("server.shutdown_timeout", before.server.shutdown_timeout != after.server.shutdown_timeout),
+        ("server.reload_on_change", before.server.reload_on_change != after.server.reload_on_change),
+        ("server.reload_on_signal", before.server.reload_on_signal != after.server.reload_on_signal),
+        ("admin.reload", takes_reloads(before) != takes_reloads(after)),
         ("log.access", before.log.access != after.log.access),
         ("route", named_routes(before) != named_routes(after)),
         ("limits", limits(before) != limits(after)),
@@ -108,6 +111,10 @@ pub fn backend_fields(before: &Backend, after: &Backend) -> Vec<&'static str> {
         ("max_connections", before.max_connections != after.max_connections),
         ("max_sessions", before.max_sessions != after.max_sessions),
     ])
+}
+
+fn takes_reloads(config: &Config) -> bool {
+    config.admin.as_ref().is_none_or(|admin| admin.reload)
 }
 
 fn differing(all: &[(&'static str, bool)]) -> Vec<&'static str> {

@@ -12,7 +12,7 @@ use std::slice;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::contract::{self, Table, Unless};
+use super::contract::{self, Table};
 use super::report::{Complaint, Report};
 use super::value::{Outcome, expected};
 
@@ -39,15 +39,15 @@ impl<'a> Section<'a> {
 
     /// Reports the keys that it cannot have.
     fn with_known_keys(self) -> Self {
-        for (key, value) in self.entries.into_iter().flatten() {
+        for key in self.entries.into_iter().flat_map(DeTable::keys) {
             let name: &str = key.get_ref();
             if self.table.keys.contains(&name) {
                 continue;
             }
-            let complaint = match self.table.unsupported(name) {
-                Some(unless) if is(value.get_ref(), unless) => continue,
-                Some(_) => Complaint::unsupported("not supported yet"),
-                None => Complaint::unknown_key().maybe_help(contract::advice(self.table, name)),
+            let complaint = if self.table.later.contains(&name) {
+                Complaint::unsupported("not supported yet")
+            } else {
+                Complaint::unknown_key().maybe_help(contract::advice(self.table, name))
             };
             self.report.add(self.path_of(name), &key.span(), complaint);
         }
@@ -234,13 +234,5 @@ impl<T: Eq + Hash> Unique<T> {
                 place.insert(section.report.line_of(section.span.start));
             }
         }
-    }
-}
-
-/// Whether an unsupported key is set to what this version does anyway.
-fn is(value: &DeValue<'_>, unless: Unless) -> bool {
-    match unless {
-        Unless::Never => false,
-        Unless::False => value.as_bool() == Some(false),
     }
 }

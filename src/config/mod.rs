@@ -74,6 +74,10 @@ pub struct Server {
     pub workers: NonZeroUsize,
     /// From the signal to stop until the process ends. Default 20 s.
     pub shutdown_timeout: Duration,
+    /// Whether the file is read again when it changes. Default off.
+    pub reload_on_change: bool,
+    /// Whether SIGHUP has the file read again. Default on.
+    pub reload_on_signal: bool,
 }
 
 /// `[admin]`.
@@ -83,6 +87,8 @@ pub struct Admin {
     pub address: SocketAddr,
     /// What callers must show, from `token_file`. Always there where the address is not loopback.
     pub token: Option<Token>,
+    /// Whether callers may have the file read again. Default on.
+    pub reload: bool,
 }
 
 /// `[log]`.

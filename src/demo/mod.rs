@@ -124,7 +124,7 @@ pub fn start(options: Options) -> Result<Demo, Error> {
 
 /// Starts the admin listener, on a free port if `address` is taken.
 fn start_admin(address: SocketAddr, control: &Control) -> Result<Admin, StartError> {
-    let on = |address| Admin::start(&config::Admin { address, token: None }, control.clone());
+    let on = |address| Admin::start(&config::Admin { address, token: None, reload: true }, control.clone());
     match on(address) {
         Err(error) if error.address_in_use().is_some() => on(SocketAddr::new(address.ip(), 0)),
         started => started,

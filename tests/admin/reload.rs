@@ -59,6 +59,18 @@ fn whether_it_is_only_asked_about_is_said_rightly() {
 }
 
 #[test]
+fn it_can_be_turned_off() {
+    let (a, b) = (Backend::named("a"), Backend::named("b"));
+    let off = |backend| setup(&[backend]).admin("reload = false").toml();
+    let file = File::with(&off(&a));
+    let proxy = Proxy::of_file(&file.0);
+    fs::write(&file.0, off(&b)).unwrap();
+    assert_refused(&change(&proxy, "POST /api/reload", ""), 403, "admin.reload");
+    assert_eq!(proxy.get("/", &[]).text(), "a");
+    assert_eq!(change(&proxy, "POST /api/reload?plan=true", "").0, 200, "to ask is free");
+}
+
+#[test]
 fn without_a_file_there_is_nothing_to_read() {
     let proxy = setup(&[&Backend::named("a")]).start();
     assert_refused(&change(&proxy, "POST /api/reload", ""), 409, "did not come from a file");

@@ -1,7 +1,8 @@
 //! The `homing` binary as a child process, with what it says.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -95,7 +96,29 @@ pub fn command(arguments: &[&str]) -> Command {
 impl Process {
     /// Starts the binary and collects what it says.
     pub fn start(arguments: &[&str]) -> Self {
-        let mut child = command(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        Self::spawn(&mut command(arguments))
+    }
+
+    /// `homing run` that finds one or two sockets open, as a service manager hands them over, with a variable set.
+    pub fn inheriting(file: &File, sockets: &[&TcpListener], (name, value): (&str, &str)) -> Self {
+        let handed = |index: usize| match sockets.get(index) {
+            Some(socket) => Stdio::from(OwnedFd::from(socket.try_clone().unwrap())),
+            None => Stdio::null(),
+        };
+        assert!(sockets.len() <= 2, "there are no more places");
+        let count = sockets.len();
+        // Only the process itself knows its number, and a shell can put descriptors in their places.
+        let script = format!(
+            "LISTEN_PID=$$ LISTEN_FDS={count} exec \"$0\" run -c \"$1\" 3<&0 4<&2 0</dev/null 2>/dev/null"
+        );
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_homing"), file.path()]);
+        command.env_remove("RUST_LOG").env("NO_COLOR", "1").env(name, value);
+        Self::spawn(command.stdin(handed(0)).stderr(handed(1)))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let lines: Arc<Mutex<Vec<String>>> = Arc::default();
         let (stdout, own): (ChildStdout, _) = (child.stdout.take().unwrap(), lines.clone());
         let reading = std::thread::spawn(move || {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::config::file::Section;
 use crate::config::report::Complaint;
-use crate::config::value::{Outcome, octets_of, parsed};
+use crate::config::value::{Outcome, flag, octets_of, parsed};
 use crate::config::{Admin, Token, address};
 
 const LONGEST_TOKEN_FILE: u64 = 4 << 10;
@@ -15,12 +15,13 @@ pub(super) fn read(section: &Section<'_>) -> Option<Admin> {
         return None;
     }
     let token = section.read("token_file", parsed(|text| token(&section.near(text))));
+    let reload = section.or("reload", true, flag);
     let address = section.need("address", parsed(address::listener))?;
     if !address.ip().is_loopback() && !section.has("token_file") {
         let complaint = Complaint::invalid("whoever reaches this address could change the proxy");
         section.complain("address", complaint.help("add `token_file`, or use a loopback address"));
     }
-    Some(Admin { address, token })
+    Some(Admin { address, token, reload })
 }
 
 fn token(path: &Path) -> Outcome<Token> {

@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 use serde::Serialize;
 
 use super::plan::{Plan, Running};
+use super::watch_file::Stamp;
 use super::{ApplyError, Control};
 use crate::config::{Config, Errors, Problem};
 use crate::telemetry::Event;
@@ -15,6 +16,9 @@ pub enum ReloadError {
     /// The proxy was not started from a file.
     #[error("the configuration did not come from a file")]
     NoFile,
+    /// The configuration in force says that this way of asking is off.
+    #[error("this is turned off by {0}")]
+    Off(&'static str),
     /// The file is wrong; nothing has changed.
     #[error("{0}")]
     Invalid(#[from] Errors),
@@ -55,6 +59,10 @@ impl Control {
     /// The file is wrong or cannot be put in force, and then nothing has changed; or there is none.
     pub fn reload(&self, by: &'static str) -> Result<Reloaded, ReloadError> {
         let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = self.turned_off(by) {
+            tracing::warn!(by, key, "not reloaded: this is turned off");
+            return Err(ReloadError::Off(key));
+        }
         let outcome = self.read_again();
         if !matches!(outcome, Err(ReloadError::NoFile)) {
             self.tell(by, &outcome);
@@ -70,7 +78,21 @@ impl Control {
         Ok(self.changes(&self.load()?))
     }
 
+    /// The key that turns off what `by` asks for.
+    fn turned_off(&self, by: &str) -> Option<&'static str> {
+        let current = self.current();
+        let by_api = current.config.admin.as_ref().is_none_or(|admin| admin.reload);
+        match by {
+            "signal" if !current.config.server.reload_on_signal => Some("server.reload_on_signal"),
+            "api" if !by_api => Some("admin.reload"),
+            _ => None,
+        }
+    }
+
     fn read_again(&self) -> Result<Reloaded, ReloadError> {
+        // Looked at before it is read: what comes between is a change.
+        let stamp = self.source.as_deref().and_then(Stamp::of);
+        self.current().read = stamp;
         let config = self.load()?;
         let changes = self.changes(&config);
         if changes.unchanged {

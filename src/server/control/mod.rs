@@ -5,6 +5,7 @@ mod lookout;
 mod operate;
 mod plan;
 mod reload;
+mod watch_file;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -32,6 +33,7 @@ use lookout::Lookout;
 pub use operate::{Drained, Session};
 pub use plan::{BackendChange, Change, Moves, NewKeys, Plan};
 pub use reload::ApplyError;
+use watch_file::Stamp;
 
 /// Snapshots that may wait for the control thread to follow them.
 pub(super) const COMMANDS: usize = 16;
@@ -54,6 +56,7 @@ pub(super) struct Task {
 pub(super) async fn run(mut task: Task, monitor: Monitor) {
     let health = task.core.health.clone();
     tokio::task::spawn_local(monitor.run());
+    tokio::task::spawn_local(watch_file::run(task.control.clone()));
     health.follow(task.core.snapshot()).await;
     let (mut files, mut lookout) = (Files::default(), Lookout::default());
     let mut seconds = interval(Duration::from_secs(1));
@@ -112,6 +115,8 @@ struct InForce {
     edition: u64,
     /// What came of reading the file again the last time.
     last: Option<LastReload>,
+    /// The file as it was when it was last read.
+    read: Option<Stamp>,
 }
 
 /// There is no such pool or backend.
@@ -143,7 +148,8 @@ impl Control {
         config: &Config,
         file: Option<&Path>,
     ) -> Self {
-        let current = InForce { config: config.clone(), edition: 0, last: None };
+        let read = file.and_then(Stamp::of);
+        let current = InForce { config: config.clone(), edition: 0, last: None, read };
         let (current, reloading) = (Arc::new(Mutex::new(current)), Arc::default());
         let (workers, started) = (config.server.workers.get(), Arc::new(config.clone()));
         let (doors, source) = (Arc::new(doors), file.map(Arc::from));
