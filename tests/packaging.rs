@@ -133,6 +133,8 @@ fn kubernetes_waits_longer_than_a_stop_takes() {
             >= pause + config.server.shutdown_timeout + Duration::from_secs(5)
     );
     let rooms = manifest.pod("StatefulSet", "rooms");
+    let found_again = Duration::from_mins(1);
+    assert!(seconds(&manifest.object("StatefulSet", "rooms")["spec"]["minReadySeconds"]) >= found_again);
     // A drain may begin just after the hook has looked for the last time, and be over 35 s before it looks again.
     let least = config.pools[0].drain.timeout + Duration::from_mins(1);
     assert!(seconds(&rooms["terminationGracePeriodSeconds"]) >= least);
