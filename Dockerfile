@@ -27,7 +27,7 @@ FROM scratch
 COPY --from=build /root-of-image /
 # Nobody of the host. Ports below 1024 need net.ipv4.ip_unprivileged_port_start=0, which Docker sets by itself.
 USER 65532:65532
-# A file of your own belongs at /etc/homing/proxy.toml, and `state_dir`, if there is one, at /var/lib/homing.
+# A file of your own belongs at /etc/homing/proxy.toml, and `state_dir`, if there is one, within /var/lib/homing.
 VOLUME /var/lib/homing
 EXPOSE 8080 8443 9900
 # Sessions are told to go within server.shutdown_timeout (20 s): `docker stop -t 30`, since the default is 10 s.
