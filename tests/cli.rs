@@ -296,7 +296,32 @@ fn presets_are_shown_to_programs() {
     assert_eq!(told["settings"]["mode"], "table");
 }
 
-// === for programs and shells ===
+// === for programs, shells and readers ===
+
+#[test]
+fn everything_that_can_be_said_is_documented() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/command-line.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let mut missing = Vec::new();
+    let mut commands = vec![(String::from("homing"), <homing::cli::Cli as clap::CommandFactory>::command())];
+    while let Some((path, command)) = commands.pop() {
+        let words = command.get_opts().filter_map(|option| Some(format!("--{}", option.get_long()?)));
+        let words =
+            words.chain([path.clone()]).filter(|word| !["--help", "--version"].contains(&word.as_str()));
+        // Behind the heading of the command, up to the next.
+        let part =
+            page.split("\n## ").skip(1).find(|part| part.contains(&format!("`{path}"))).unwrap_or_default();
+        let common = ["--admin", "--token-file", "--config", "--json"];
+        let is_told = |word: &String| {
+            let place = if common.contains(&word.as_str()) || path == "homing" { &page } else { part };
+            place.contains(word.as_str())
+        };
+        missing.extend(words.filter(|word| !is_told(word)).map(|word| format!("{path}: {word}")));
+        let below = command.get_subcommands().filter(|command| command.get_name() != "help");
+        commands.extend(below.map(|below| (format!("{path} {}", below.get_name()), below.clone())));
+    }
+    assert!(missing.is_empty(), "not in docs/command-line.md: {missing:#?}");
+}
 
 #[test]
 fn check_answers_programs() {

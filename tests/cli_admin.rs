@@ -7,6 +7,8 @@ mod support;
 
 #[path = "cli_admin/access.rs"]
 mod access;
+#[path = "cli_admin/events.rs"]
+mod events;
 #[path = "cli_admin/operate.rs"]
 mod operate;
 #[path = "cli_admin/reload.rs"]

@@ -109,7 +109,7 @@ async fn order(arguments: &Arguments, wish: Wish) -> Result<u8, Failure> {
     };
     let backend: Backend = read(&answer)?;
     let time = limit.unwrap_or_else(|| wish.time(&backend));
-    let progress = Progress::new(format!("{} {target}", wish.doing()));
+    let progress = Progress::new(wish.doing(), target.to_string());
     let wait = Wait { client: &client, target, wish, end: Instant::now() + time, progress, last: answer };
     let ended = wait.until_ended().await?;
     Ok(ended.tell(arguments, wish))
@@ -201,13 +201,13 @@ impl Wait<'_> {
             Ok(answer) => {
                 let backend: Backend = read(&answer.body)?;
                 self.last = answer.body;
-                self.progress.show(&backend);
                 if !self.wish.holds(&backend) {
                     return Ok(Some(Ended::Undone(self.last.take())));
                 }
                 if self.is_so(&backend) {
                     return Ok(Some(Ended::Done(self.last.take())));
                 }
+                self.progress.show(&backend);
                 if self.wish == Wish::Ready {
                     sleep(pause).await;
                 }

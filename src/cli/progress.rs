@@ -10,13 +10,16 @@ use crate::columns::cut;
 
 /// Columns of the bar.
 const BAR: usize = 24;
+/// Columns of a backend's name beside it.
+const NAME: usize = 24;
 /// Goes to the beginning of the line, and wipes it.
 const WIPE: &str = "\r\x1b[2K";
 
 /// What is shown of one wait.
 #[derive(Debug)]
 pub(super) struct Progress {
-    what: String,
+    doing: &'static str,
+    target: String,
     /// The most that was ever left.
     most: u64,
     shown: String,
@@ -25,10 +28,10 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new(what: String) -> Self {
+    pub(super) fn new(doing: &'static str, target: String) -> Self {
         let stderr = io::stderr();
         let is_terminal = stderr.is_terminal();
-        Self { what, most: 0, shown: String::new(), paint: Paint::on(&stderr), is_terminal }
+        Self { doing, target, most: 0, shown: String::new(), paint: Paint::on(&stderr), is_terminal }
     }
 
     /// Shows how far it is.
@@ -43,7 +46,7 @@ impl Progress {
         if self.is_terminal {
             self.draw(amount, &format!("{what}{}", time.unwrap_or_default()));
         } else if self.shown != what {
-            write_line(&format!("{}: {what}{}", self.what, time.unwrap_or_default()));
+            write_line(&format!("{} {}: {what}{}", self.doing, self.target, time.unwrap_or_default()));
             self.shown = what;
         }
     }
@@ -55,7 +58,7 @@ impl Progress {
         if self.is_terminal {
             self.draw(self.most, &format!("asking again: {why}"));
         } else if self.shown != why {
-            write_line(&format!("{}: asking again: {why}", self.what));
+            write_line(&format!("{} {}: asking again: {why}", self.doing, self.target));
             why.clone_into(&mut self.shown);
         }
     }
@@ -77,7 +80,7 @@ impl Progress {
         let bar = self.paint.paint(Ink::Good, &"█".repeat(filled));
         let rest = "·".repeat(BAR - filled.min(BAR));
         let room = columns.saturating_sub(BAR + 4).max(1);
-        let text = cut(&format!("{}: {text}", self.what), room);
+        let text = cut(&format!("{}: {text}", cut(&self.target, NAME)), room);
         let _ = write!(out, "{WIPE}▕{bar}{rest}▏ {text}").and_then(|()| out.flush());
     }
 }

@@ -40,6 +40,32 @@ fn a_wrong_file_is_told_problem_by_problem() {
 }
 
 #[test]
+fn a_plan_says_what_would_change_and_changes_nothing() {
+    let (ada, bob) = (Backend::named("ada"), Backend::named("bob"));
+    let file = File::with(&setup(&[&ada, &bob]).toml());
+    let proxy = Proxy::of_file(&file.0);
+    (0..20).for_each(|room| drop(proxy.get("/", &[&format!("X-Room: {room}")])));
+    let sessions = proxy.status("bob").sessions;
+    fs::write(&file.0, setup(&[&ada, &Backend::named("cleo")]).weight("ada", 2).toml()).unwrap();
+    let plan = told(&proxy, &["reload", "--plan"]);
+    for part in [
+        "would change:",
+        "~ backend app/ada: weight",
+        "+ backend app/cleo",
+        &format!("- backend app/bob ({sessions} sessions)"),
+        &format!("of 20 sessions 0 move at once, {sessions} by the drain's deadline"),
+        "% of new keys of app go elsewhere",
+    ] {
+        assert!(plan.contains(part), "no {part} in\n{plan}");
+    }
+    assert_eq!(proxy.control().status().pools[0].backends.len(), 2);
+    assert_eq!(json(&proxy, &["reload", "--plan"], 0)["changes"]["unchanged"], false);
+    let done = told(&proxy, &["reload"]);
+    assert!(done.starts_with("reloaded") && done.contains("+ backend app/cleo"), "{done}");
+    assert!(told(&proxy, &["reload", "--plan"]).contains("nothing would change"));
+}
+
+#[test]
 fn without_a_file_there_is_nothing_to_read() {
     let proxy = setup(&[&Backend::named("ada")]).start();
     let said = said(&mut asking(&proxy, &["reload"]), 1);

@@ -130,7 +130,7 @@ fn progress_is_one_line_on_a_terminal() {
     tunnel.hear();
     eventually("the tunnel counts", || proxy.status("ada").connections == 1);
     let drain = OnTerminal::start(&mut coloured(&proxy, &["drain", "app/ada", "--timeout", "10m", "--wait"]));
-    eventually("a bar", || drain.shows("draining app/ada: 1 session, 1 tunnel left"));
+    eventually("a bar", || drain.shows("app/ada: 1 session, 1 tunnel left, at most 9m 5"));
     drop(tunnel);
     told(&proxy, &["sessions", "app", "--key", "7", "--end"]);
     let (shown, code) = drain.end();

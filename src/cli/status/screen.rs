@@ -86,7 +86,7 @@ fn picture(mut lines: Vec<String>, rows: usize) -> String {
     }
     let mut text = HOME.to_owned();
     for (index, line) in lines.iter().enumerate() {
-        let end = if index > 0 { "\r\n" } else { "" };
+        let end = if index > 0 { "\n" } else { "" };
         let _ = write!(text, "{end}{line}{REST_OF_LINE}");
     }
     text + BELOW

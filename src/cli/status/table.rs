@@ -146,10 +146,10 @@ impl View<'_> {
 fn refused(reload: &LastReload) -> String {
     let problems = match reload.problems.len() as u64 {
         0 => String::new(),
-        number => format!(", for {}", counted(number, "problem")),
+        number => format!(" ({})", counted(number, "problem")),
     };
     let ago = span(ago(reload.at));
-    format!("the last reload was refused {ago} ago{problems}: `homing check` or `homing reload` says why")
+    format!("last reload refused {ago} ago{problems}: `homing reload --plan` says why")
 }
 
 fn ago(at: f64) -> f64 {
