@@ -86,9 +86,9 @@ fn pid(child: &Child) -> Pid {
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_homing"));
     let own = ["RUST_LOG", "HOMING_ADMIN", "HOMING_TOKEN_FILE"];
-    own.iter().for_each(|name| {
+    for name in own {
         command.env_remove(name);
-    });
+    }
     command.args(arguments).env("NO_COLOR", "1").stdin(Stdio::null());
     command
 }

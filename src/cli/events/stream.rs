@@ -76,7 +76,9 @@ mod tests {
 
     fn told(chunks: &[&str]) -> Vec<Told> {
         let mut lines = Lines::default();
-        chunks.iter().for_each(|chunk| lines.extend(chunk.as_bytes()));
+        for chunk in chunks {
+            lines.extend(chunk.as_bytes());
+        }
         std::iter::from_fn(|| lines.next_told()).collect()
     }
 

@@ -144,7 +144,9 @@ mod tests {
     #[test]
     fn buckets_hold_those_below_them_too() {
         let histogram = tally::Histogram::default();
-        [500, 1_500, 20_000_000].into_iter().for_each(|micros| histogram.record(micros));
+        for micros in [500, 1_500, 20_000_000] {
+            histogram.record(micros);
+        }
         let mut page = Page::default();
         page.times(&TIMES, &["app"], &Times::of([&histogram]));
         let text = page.into_text();
