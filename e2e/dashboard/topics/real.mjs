@@ -39,6 +39,7 @@ async function shows(fleet, look) {
     await viewer.sees(`tr[data-backend=${name}] td[data-key=requests]`, /^[\d.]*[1-9]/);
   }
   await viewer.sees('.tile', '3 / 3');
+  await viewer.sees('#about', 'generation 1');
   await viewer.sees('#listeners', fleet.listen);
   const wide = await viewer.page.locator('svg.share rect').evaluateAll((parts) => parts.map((part) => part.width.baseVal.value));
   assert.ok(wide.length === 3 && wide.every((part) => part > 0) && Math.abs(wide.reduce((sum, part) => sum + part) - 1000) < 1, `${wide}`);
@@ -89,7 +90,7 @@ async function orders(fleet, look) {
   await fleet.is('anna', { state: 'maint', connections: 0 });
   const codes = await Promise.all(fleet.players.filter(({ home }) => home === 'anna').map(({ closed }) => closed));
   assert.deepEqual([...new Set(codes)], [1012], 'as the dialog said');
-  await viewer.sees('#events', 'anna (chess) is to be maint');
+  await viewer.sees('#events', 'anna (chess) is to go into maintenance, says the operator');
   await viewer.close();
 }
 
@@ -180,7 +181,7 @@ async function asksForToken(fleet, look) {
   await viewer.orders('bert', 'drain');
   await viewer.confirms();
   await fleet.is('bert', { state: 'drain' });
-  await viewer.sees('#events', 'bert (chess) is to be drain');
+  await viewer.sees('#events', 'bert (chess) is to drain');
   await page.reload();
   await viewer.sees('tr.backend', 'cleo');
   const kept = await page.evaluate(() => [Object.values(sessionStorage), localStorage.length, document.cookie, location.href]);

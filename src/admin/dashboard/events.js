@@ -13,7 +13,7 @@ const TONES = { up: 'good', suspect: 'warn', down: 'bad' };
 /** What is to be said of each kind: a tone, and the parts of a sentence. */
 const SENTENCES = {
   health: (event) => [TONES[event.to] ?? 'wait', ...at(event), ` is ${event.to}, was ${event.from}`, event.why ? `: ${event.why}` : ''],
-  state: (event) => ['wait', ...at(event), ` is to be ${event.state}`, event.timeout_seconds ? ` within ${duration(event.timeout_seconds)}` : '', `, says the ${BY[event.by] ?? event.by}`],
+  state: (event) => ['wait', ...at(event), ` ${WANTED[event.state] ?? event.state}`, event.timeout_seconds ? ` within ${duration(event.timeout_seconds)}` : '', `, says the ${BY[event.by] ?? event.by}`],
   drained: (event) => ['good', ...at(event), ' is drained'],
   restart: (event) => ['warn', ...at(event), ' has restarted: it names another instance'],
   address: (event) => ['wait', ...at(event), ` is now at ${event.address}`],
@@ -26,6 +26,7 @@ const SENTENCES = {
   lagged: (event) => ['warn', `${count(event.missed, 'event')} were missed`],
 };
 
+const WANTED = { ready: 'is to be ready', drain: 'is to drain', maint: 'is to go into maintenance' };
 const BY = { operator: 'operator', backend: 'backend itself', file: 'file', removal: 'file it is not in any more' };
 
 function reloaded({ outcome, by, generation, error, problems = [] }) {
