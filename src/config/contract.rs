@@ -241,19 +241,4 @@ mod tests {
             );
         }
     }
-
-    #[test]
-    fn the_reference_says_what_is_not_supported_yet() {
-        let listed = REFERENCE.split_once("\n## Not supported yet").map_or("", |(_, listed)| listed);
-        let listed: BTreeSet<_> =
-            listed.lines().filter(|line| line.starts_with("| `[")).flat_map(named).collect();
-        let later = |table: &Table| table.later.iter().map(|&(key, _)| key).collect::<Vec<_>>();
-        let refused: BTreeSet<_> = ALL.iter().flat_map(later).collect();
-        let missing: Vec<_> = refused.difference(&listed).collect();
-        assert!(missing.is_empty(), "not listed as not supported: {missing:?}");
-        let supported = ALL.iter().flat_map(|table| table.keys);
-        let wrong: Vec<_> =
-            supported.filter(|key| listed.contains(*key) && !refused.contains(*key)).collect();
-        assert!(wrong.is_empty(), "listed as not supported, and are: {wrong:?}");
-    }
 }
