@@ -51,6 +51,11 @@ impl Clock {
         Self { start: Instant::now(), start_micros: micros(unix) }
     }
 
+    /// When it was started.
+    pub fn started(&self) -> Now {
+        Now(self.start_micros)
+    }
+
     /// Reads the clock.
     pub fn now(&self) -> Now {
         Now(self.start_micros.saturating_add(micros(self.start.elapsed())))

@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use serde_json::Value;
@@ -284,4 +285,48 @@ fn what_cannot_be_parsed_is_logged_from_the_connection() {
     let (process, address) = logging(&backend, "format = \"text\"");
     assert_eq!(connect(address).send("nonsense\r\n\r\n").response().status, 400);
     eventually("it is said", || process.lines().iter().any(|line| line.contains("refused")));
+}
+
+// === The documentation ===
+
+/// The fields that docs/observability.md tells of.
+fn documented() -> BTreeSet<String> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/observability.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let (_, rest) = text.split_once("| field | meaning |").unwrap();
+    let rows = rest.lines().skip(2).take_while(|line| line.starts_with('|'));
+    rows.map(|row| row.split('`').nth(1).unwrap().to_owned()).collect()
+}
+
+/// A proxy of which some requests fail and are tried again, and the lines that those leave.
+fn all_kinds_of_lines(format: &str) -> Vec<String> {
+    let backend = Backend::start("a", |conn| {
+        conn.request();
+        if conn.number > 0 {
+            conn.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst");
+        }
+    });
+    let (process, address) = logging(&backend, &format!("format = \"{format}\""));
+    assert!(!connect(address).get("/game/7", &[]).complete);
+    process.access(1)
+}
+
+#[test]
+fn every_field_is_documented_and_nothing_else() {
+    let lines: Vec<Value> =
+        all_kinds_of_lines("json").iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let written: BTreeSet<String> =
+        lines.iter().flat_map(|line| line.as_object().unwrap().keys().cloned()).collect();
+    assert_eq!(written, documented());
+    // In text the first three are words of their own.
+    let lines = all_kinds_of_lines("text");
+    let names = |line: &String| -> Vec<String> {
+        let (_, fields) = line.split_once("access: ").unwrap();
+        let words =
+            fields.split(' ').filter_map(|word| word.split_once('=')).map(|(name, _)| name.to_owned());
+        words.collect()
+    };
+    let mut written: BTreeSet<String> = lines.iter().flat_map(names).collect();
+    written.extend(["timestamp", "level", "target"].map(str::to_owned));
+    assert_eq!(written, documented());
 }

@@ -9,8 +9,12 @@ mod support;
 mod bounds;
 #[path = "metrics/counts.rs"]
 mod counts;
+#[path = "metrics/names.rs"]
+mod names;
 #[path = "metrics/page.rs"]
 mod page;
+#[path = "metrics/status.rs"]
+mod status;
 
 use crate::support::{Backend, Setup};
 

@@ -47,7 +47,7 @@ pub(crate) use body::Body;
 pub(crate) use client::{Active, Carrier, Client, Line, Secured};
 pub(crate) use core::{Core, Order};
 pub(crate) use places::Place;
-pub(crate) use tally::Limit;
+pub(crate) use tally::{Limit, Tally};
 pub(crate) use upgrade::{Opened, Tunnelling, as_upgrade};
 pub(crate) use worker::Worker;
 

@@ -4,6 +4,7 @@
 mod certificates;
 mod connection;
 mod control;
+mod counted;
 mod doors;
 mod gates;
 mod inherited;
@@ -36,6 +37,7 @@ pub use control::{
     ApplyError, BackendChange, Change, Control, Drained, LastReload, Moves, NewKeys, Plan, ReloadError,
     Reloaded, Session, Unknown,
 };
+pub use counted::{Answers, Load, PoolCounts, WorkerLoad};
 pub use inherited::Inherited;
 pub(crate) use metrics::CONTENT_TYPE;
 pub use status::{BackendStatus, CertificateStatus, DrainStatus, ListenerStatus, PoolStatus, Status};

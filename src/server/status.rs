@@ -12,6 +12,7 @@ use crate::pool::{Pool, View};
 use crate::transport::tls::Acceptor;
 
 use super::LastReload;
+use super::counted::{Answers, Load, PoolCounts};
 
 /// The state of the proxy.
 #[derive(Debug, Clone, Serialize)]
@@ -20,6 +21,9 @@ pub struct Status {
     pub generation: u64,
     /// What came of reading the file again the last time; none if it was not.
     pub reload: Option<LastReload>,
+    /// What it has to do.
+    #[serde(flatten)]
+    pub load: Load,
     /// In the order of the configuration.
     pub listeners: Vec<ListenerStatus>,
     /// In the order of the configuration.
@@ -102,6 +106,9 @@ pub struct PoolStatus {
     pub waiting: u64,
     /// So many backends seem to fail that nothing bound moves for that.
     pub panicking: bool,
+    /// What it has done.
+    #[serde(flatten)]
+    pub counts: PoolCounts,
     /// Its backends, in the order of the configuration; behind them those that are leaving it.
     pub backends: Vec<BackendStatus>,
 }
@@ -143,6 +150,9 @@ pub struct BackendStatus {
     pub tunnels_closed_total: u64,
     /// Tunnels that the proxy dropped without one.
     pub tunnels_dropped_total: u64,
+    /// How it has answered.
+    #[serde(flatten)]
+    pub answers: Answers,
     /// How far it is on its way out.
     pub drain: Option<DrainStatus>,
 }
@@ -184,6 +194,7 @@ impl PoolStatus {
             keyless_total: keyless.sum(),
             waiting: pool.shared.waiting.load(Ordering::Relaxed),
             panicking: View::new(pool, 0).panics(),
+            counts: PoolCounts::of(pool),
             backends,
         }
     }
@@ -225,6 +236,7 @@ impl BackendStatus {
             failures_total: state.sum(|counters| &counters.failures),
             tunnels_closed_total: state.sum(|counters| &counters.closed),
             tunnels_dropped_total: state.sum(|counters| &counters.dropped),
+            answers: Answers::of(state),
             drain,
         }
     }

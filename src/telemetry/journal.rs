@@ -155,21 +155,53 @@ pub struct Entry {
     pub event: Event,
 }
 
+/// How often the configuration was read again, by what came of it.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Reloads {
+    /// What was new is in force.
+    pub applied: u64,
+    /// It was wrong.
+    pub refused: u64,
+    /// It said nothing new.
+    pub unchanged: u64,
+    /// When it was last, and whether it was not refused.
+    pub last: Option<(Now, bool)>,
+}
+
+impl Reloads {
+    fn count(&mut self, outcome: &str, at: Now) {
+        match outcome {
+            "applied" => self.applied += 1,
+            "unchanged" => self.unchanged += 1,
+            _ => self.refused += 1,
+        }
+        self.last = Some((at, outcome != "refused"));
+    }
+}
+
 /// The events of one proxy. Nobody who notes one ever waits for those who read.
 #[derive(Debug)]
 pub struct Journal {
     kept: Mutex<VecDeque<Arc<Entry>>>,
+    reloads: Mutex<Reloads>,
     listeners: broadcast::Sender<Arc<Entry>>,
 }
 
 impl Journal {
     /// An empty journal.
     pub fn new() -> Self {
-        Self { kept: Mutex::new(VecDeque::with_capacity(KEPT)), listeners: broadcast::channel(KEPT).0 }
+        Self {
+            kept: Mutex::new(VecDeque::with_capacity(KEPT)),
+            reloads: Mutex::default(),
+            listeners: broadcast::channel(KEPT).0,
+        }
     }
 
     /// Notes an event. Meant for what happens now and then, not with each request.
     pub fn note(&self, at: Now, event: Event) {
+        if let Event::Reload { outcome, .. } = &event {
+            self.reloads.lock().unwrap_or_else(PoisonError::into_inner).count(outcome, at);
+        }
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let id = kept.back().map_or(1, |last| last.id + 1);
         let entry = Arc::new(Entry { id, at: at.micros() as f64 / 1e6, event });
@@ -179,6 +211,11 @@ impl Journal {
         kept.push_back(entry.clone());
         // Sent while the ring is locked, so that all see one order. Nobody may be listening.
         let _ = self.listeners.send(entry);
+    }
+
+    /// How often the configuration was read again, whatever of it is still kept.
+    pub fn reloads(&self) -> Reloads {
+        *self.reloads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The newest events, oldest first, and all that come after them: none is missed between.

@@ -1,10 +1,11 @@
 //! Turning `[log]` into a tracing subscriber. Lines go to standard output through a bounded queue, so that a slow
-//! terminal or pipe never holds up a worker; lines beyond the queue are dropped.
+//! terminal or pipe never holds up a worker; lines beyond the queue are dropped, and counted.
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
+use super::dropped::{self, Counting};
 use crate::config::{Log, LogFormat};
 
 /// Writes what is queued when dropped: keep it until the process ends.
@@ -21,8 +22,11 @@ const QUEUE: usize = 65_536;
 /// `log.level` is neither a level nor a filter.
 pub fn init(log: &Log) -> Result<Guard, ParseError> {
     let filter = EnvFilter::try_new(&log.level)?;
-    let (writer, guard) =
-        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUE).finish(std::io::stdout());
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(QUEUE)
+        .finish(Counting(std::io::stdout()));
+    dropped::count_with(writer.error_counter());
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     // A second call finds a subscriber in place and leaves it there.
     let _ = match log.format {

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::interval;
 
 use super::certificates::Files;
+use super::counted::Load;
 use super::doors::Doors;
 use super::metrics;
 use super::status::{BackendStatus, ListenerStatus, PoolStatus, Status};
@@ -26,7 +27,7 @@ use crate::health::Monitor;
 use crate::pool::{Pool, View};
 use crate::proxy::Core;
 use crate::snapshot::Snapshot;
-use crate::telemetry::{Event, Journal};
+use crate::telemetry::{DropWatch, Event, Journal};
 
 pub use file::{LastReload, ReloadError, Reloaded};
 use lookout::Lookout;
@@ -59,6 +60,7 @@ pub(super) async fn run(mut task: Task, monitor: Monitor) {
     tokio::task::spawn_local(watch_file::run(task.control.clone()));
     health.follow(task.core.snapshot()).await;
     let (mut files, mut lookout) = (Files::default(), Lookout::default());
+    let mut drops = DropWatch::default();
     let mut seconds = interval(Duration::from_secs(1));
     let mut told = false;
     loop {
@@ -74,6 +76,7 @@ pub(super) async fn run(mut task: Task, monitor: Monitor) {
             }
             _ = seconds.tick() => {
                 sweep(&task.core);
+                drops.tell();
                 lookout.look(&task.core);
                 task.core.rebinds.tell(task.core.clock.now(), &task.core.journal);
                 task.control.tidy();
@@ -162,6 +165,7 @@ impl Control {
         Status {
             generation: self.core.generation(),
             reload: self.current().last.clone(),
+            load: Load::of(&self.core, &snapshot),
             listeners: snapshot.listeners.iter().map(|listener| ListenerStatus::of(listener)).collect(),
             pools: snapshot.pools.iter().map(|pool| PoolStatus::of(pool, now)).collect(),
         }

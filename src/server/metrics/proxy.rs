@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use super::backends::REQUESTS;
 use super::page::{About, Page};
@@ -10,11 +9,32 @@ use crate::listener::{Handshake, Listener};
 use crate::proxy::{Core, Limit};
 use crate::snapshot::Snapshot;
 use crate::tally::{CLASSES, Classes};
+use crate::telemetry::{self, Reloads};
 use crate::transport::tls::Acceptor;
 
 static BUILD: About = About::gauge("homing_build_info", &["version"], "1 for the version that runs.");
 static GENERATION: About =
     About::gauge("homing_config_generation", &[], "Grows with each configuration that is put in force.");
+static RELOADS: About = About::counter(
+    "homing_reloads_total",
+    &["outcome"],
+    "How often the file was read again, by what came of it.",
+);
+static LAST_GOOD: About = About::gauge(
+    "homing_config_last_reload_success",
+    &[],
+    "Whether the file was right when it was last read.",
+);
+static LAST_AT: About = About::gauge(
+    "homing_config_last_reload_timestamp_seconds",
+    &[],
+    "When the file was last read, in Unix time.",
+);
+static LOG_DROPPED: About = About::counter(
+    "homing_log_lines_dropped_total",
+    &[],
+    "Lines of the log that were not written: nobody read them in time, or there was no room.",
+);
 static CONNECTIONS: About = About::gauge("homing_connections", &["listener"], "Client connections.");
 static MAX_CONNECTIONS: About =
     About::gauge("homing_connections_max", &[], "Client connections that the process may have.");
@@ -48,6 +68,8 @@ pub(super) fn tell(page: &mut Page, core: &Core, snapshot: &Snapshot) {
     page.count(&BUILD, &[env!("CARGO_PKG_VERSION")], 1);
     page.count(&GENERATION, &[], core.generation());
     page.count(&MAX_CONNECTIONS, &[], core.max_connections as u64);
+    page.count(&LOG_DROPPED, &[], telemetry::lines_dropped());
+    tell_reloads(page, core);
     tell_listeners(page, &snapshot.listeners);
     tell_workers(page, core);
     let tallies = core.tallies();
@@ -59,12 +81,21 @@ pub(super) fn tell(page: &mut Page, core: &Core, snapshot: &Snapshot) {
     }
 }
 
+/// The configuration that the process began with counts as read well.
+fn tell_reloads(page: &mut Page, core: &Core) {
+    let Reloads { applied, refused, unchanged, last } = core.journal.reloads();
+    for (outcome, count) in [("applied", applied), ("refused", refused), ("unchanged", unchanged)] {
+        page.count(&RELOADS, &[outcome], count);
+    }
+    let (at, is_good) = last.unwrap_or((core.clock.started(), true));
+    page.count(&LAST_GOOD, &[], is_good.into());
+    page.number(&LAST_AT, &[], at.micros() as f64 / 1e6);
+}
+
 fn tell_workers(page: &mut Page, core: &Core) {
     for (index, tally) in core.tallies().iter().enumerate() {
         let names = &[&*index.to_string()];
-        let busy =
-            tally.runtime.get().map_or(Duration::ZERO, |runtime| runtime.worker_total_busy_duration(0));
-        page.number(&BUSY, names, busy.as_secs_f64());
+        page.number(&BUSY, names, tally.busy().as_secs_f64());
         page.count(&REQUESTS_OF_WORKER, names, tally.requests.get());
         page.count(&CONNECTIONS_OF_WORKER, names, tally.connections.get());
     }
