@@ -24,6 +24,7 @@ pub mod server;
 pub mod simulate;
 pub mod snapshot;
 pub mod stable_hash;
+pub mod state;
 pub mod tally;
 pub mod telemetry;
 pub mod transport;

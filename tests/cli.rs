@@ -67,15 +67,6 @@ fn a_file_that_is_not_there_is_named() {
 }
 
 #[test]
-fn keys_of_later_versions_are_refused_not_ignored() {
-    let backend = Backend::named("a");
-    let file = File::with(&Setup::of(&[&backend]).server("state_interval = \"1s\"").toml());
-    let output = run(&["check", "-c", file.path()]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("not supported yet"), "{}", stderr(&output));
-}
-
-#[test]
 fn the_example_at_the_top_is_good() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("proxy.toml");
     let output = run(&["check", "-c", example.to_str().unwrap()]);

@@ -65,6 +65,11 @@ fn response() {
     assert_holds("response");
 }
 
+#[test]
+fn state_file() {
+    assert_holds("state_file");
+}
+
 /// A target without a test here, a binary or a corpus would be one that nothing runs.
 #[test]
 fn every_target_is_run() {

@@ -9,6 +9,8 @@
 mod capacity;
 #[path = "session_table/histories.rs"]
 mod histories;
+#[path = "session_table/kept.rs"]
+mod kept;
 #[path = "session_table/reference.rs"]
 mod reference;
 #[path = "session_table/rules.rs"]

@@ -13,7 +13,7 @@ const LEVELS: &[&[&str]] = &[
     &["config", "stable_hash", "clock", "headers", "tally"],
     &["telemetry", "watch", "balance", "backend"],
     &["affinity", "transport"],
-    &["pool", "route", "listener"],
+    &["pool", "route", "listener", "state"],
     &["snapshot"],
     &["explain", "simulate"],
     &["health"],

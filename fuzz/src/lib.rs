@@ -14,15 +14,17 @@ pub mod proxy_header;
 mod recorder;
 pub mod request;
 pub mod response;
+pub mod state_file;
 
 /// A target by the name of its corpus folder, and what is done with an input.
 pub type Target = (&'static str, fn(&[u8]));
 
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     ("configuration", configuration::run),
     ("h2_frames", h2_frames::run),
     ("keys", keys::run),
     ("proxy_header", proxy_header::run),
     ("request", request::run),
     ("response", response::run),
+    ("state_file", state_file::run),
 ];

@@ -103,6 +103,20 @@ impl Wishes {
         };
     }
 
+    /// How the backend leaves, if its operator wants that.
+    pub fn by_operator(&self) -> Option<Leave> {
+        self.by_operator
+    }
+
+    /// Takes up what the operator wanted before a restart, when the file said `in_file`: if it says something else by
+    /// now, that is news, and counts.
+    pub fn take_up(&mut self, wanted: Wanted, in_file: Wanted, leave: Option<Leave>) {
+        let leaves = wanted != Wanted::Ready;
+        if self.in_file == in_file && leave.is_some() == leaves {
+            (self.wanted, self.by_operator) = (wanted, leave);
+        }
+    }
+
     /// What all wishes come to: the earliest end.
     pub fn leave(&self) -> Option<Leave> {
         [self.by_operator, self.by_itself, self.by_removal]
@@ -129,6 +143,19 @@ mod tests {
         for (hash, at) in (0..).zip(&moments) {
             assert!(leave.is_over_for(hash, *at) && !leave.is_over_for(hash, Now(at.micros() - 1)));
         }
+    }
+
+    #[test]
+    fn the_operator_is_taken_at_their_word_unless_the_file_is_newer() {
+        let mut before = Wishes::default();
+        before.order(Wanted::Drain, DRAIN, Now(5));
+        let after = |in_file| {
+            let mut wishes = Wishes { in_file, ..Wishes::default() };
+            wishes.take_up(before.wanted, before.in_file, before.by_operator());
+            (wishes.wanted, wishes.leave())
+        };
+        assert_eq!(after(Wanted::Ready), (Wanted::Drain, before.leave()));
+        assert_eq!(after(Wanted::Maint), (Wanted::Ready, None));
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod sticky;
 mod tls;
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -68,11 +68,21 @@ fn server(section: &Section<'_>) -> Server {
         shutdown_timeout: section.or("shutdown_timeout", Duration::from_secs(20), duration),
         reload_on_change: section.or("reload_on_change", false, flag),
         reload_on_signal: section.or("reload_on_signal", true, flag),
+        state_dir: section.read("state_dir", parsed(|text| directory(section, text))),
+        state_interval: section.or("state_interval", Duration::from_secs(10), positive),
     }
 }
 
+/// It is made when the proxy starts, so it need not be there.
+fn directory(section: &Section<'_>, text: &str) -> Outcome<PathBuf> {
+    if text.is_empty() {
+        return Err(Complaint::invalid("must name a directory").help("leave it out to keep nothing"));
+    }
+    Ok(section.near(text))
+}
+
 fn log(section: &Section<'_>) -> Log {
-    let formats = choice(&[("text", LogFormat::Text), ("json", LogFormat::Json)], &[]);
+    let formats = choice(&[("text", LogFormat::Text), ("json", LogFormat::Json)]);
     Log {
         level: section.or("level", "info".to_owned(), parsed(log_filter)),
         format: section.or("format", LogFormat::Text, formats),

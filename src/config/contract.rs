@@ -1,4 +1,4 @@
-//! Which tables and keys `proxy.toml` has: those supported now, and those of the contract that are not yet.
+//! Which tables and keys `proxy.toml` has.
 //! What their values may be is for the checks to say.
 
 use super::suggest;
@@ -8,33 +8,33 @@ use super::suggest;
 pub(super) struct Table {
     /// As written in a file: `[pool.sticky]`, `[[pool]]`; empty for the top level.
     pub(super) header: &'static str,
-    /// Keys this version supports.
+    /// Its keys.
     pub(super) keys: &'static [&'static str],
-    /// Keys of the contract that it refuses yet.
-    pub(super) later: &'static [&'static str],
 }
 
 pub(super) const TOP: Table = Table {
     header: "",
     keys: &["trusted_proxies", "server", "admin", "log", "listener", "route", "pool", "limits"],
-    later: &[],
 };
 pub(super) const SERVER: Table = Table {
     header: "[server]",
-    keys: &["workers", "shutdown_timeout", "reload_on_change", "reload_on_signal"],
-    later: &["state_dir", "state_interval"],
+    keys: &[
+        "workers",
+        "shutdown_timeout",
+        "reload_on_change",
+        "reload_on_signal",
+        "state_dir",
+        "state_interval",
+    ],
 };
-pub(super) const ADMIN: Table =
-    Table { header: "[admin]", keys: &["address", "token_file", "reload"], later: &[] };
-pub(super) const LOG: Table = Table { header: "[log]", keys: &["level", "format", "access"], later: &[] };
+pub(super) const ADMIN: Table = Table { header: "[admin]", keys: &["address", "token_file", "reload"] };
+pub(super) const LOG: Table = Table { header: "[log]", keys: &["level", "format", "access"] };
 pub(super) const LISTENER: Table = Table {
     header: "[[listener]]",
     keys: &["address", "tls", "client_ca", "proxy_protocol", "http2", "max_connections"],
-    later: &[],
 };
-pub(super) const LISTENER_TLS: Table = Table { header: "tls", keys: &["cert", "key"], later: &[] };
-pub(super) const ROUTE: Table =
-    Table { header: "[[route]]", keys: &["host", "path", "pool", "key"], later: &[] };
+pub(super) const LISTENER_TLS: Table = Table { header: "tls", keys: &["cert", "key"] };
+pub(super) const ROUTE: Table = Table { header: "[[route]]", keys: &["host", "path", "pool", "key"] };
 pub(super) const POOL: Table = Table {
     header: "[[pool]]",
     keys: &[
@@ -54,16 +54,13 @@ pub(super) const POOL: Table = Table {
         "tls",
         "retry",
     ],
-    later: &[],
 };
 pub(super) const POOL_TLS: Table =
-    Table { header: "[pool.tls]", keys: &["ca", "server_name", "cert", "key", "verify"], later: &[] };
-pub(super) const RETRY: Table =
-    Table { header: "[pool.retry]", keys: &["attempts", "budget_percent"], later: &[] };
+    Table { header: "[pool.tls]", keys: &["ca", "server_name", "cert", "key", "verify"] };
+pub(super) const RETRY: Table = Table { header: "[pool.retry]", keys: &["attempts", "budget_percent"] };
 pub(super) const BACKEND: Table = Table {
     header: "[[pool.backend]]",
     keys: &["name", "address", "weight", "state", "max_connections", "max_sessions"],
-    later: &[],
 };
 pub(super) const STICKY: Table = Table {
     header: "[pool.sticky]",
@@ -79,7 +76,6 @@ pub(super) const STICKY: Table = Table {
         "wait_timeout",
         "cookie",
     ],
-    later: &[],
 };
 pub(super) const COOKIE: Table = Table {
     header: "[pool.sticky.cookie]",
@@ -95,7 +91,6 @@ pub(super) const COOKIE: Table = Table {
         "max_age",
         "partitioned",
     ],
-    later: &[],
 };
 pub(super) const HEALTH: Table = Table {
     header: "[pool.health]",
@@ -114,20 +109,15 @@ pub(super) const HEALTH: Table = Table {
         "grpc",
         "grpc_service",
     ],
-    later: &[],
 };
-pub(super) const OUTLIER: Table = Table {
-    header: "[pool.outlier]",
-    keys: &["consecutive_failures", "eject", "max_ejected_percent"],
-    later: &[],
-};
+pub(super) const OUTLIER: Table =
+    Table { header: "[pool.outlier]", keys: &["consecutive_failures", "eject", "max_ejected_percent"] };
 pub(super) const TIMEOUTS: Table = Table {
     header: "[pool.timeouts]",
     keys: &["connect", "response", "idle", "tunnel_idle", "keep_alive", "queue"],
-    later: &[],
 };
-pub(super) const DRAIN: Table = Table { header: "[pool.drain]", keys: &["timeout", "spread"], later: &[] };
-pub(super) const SLOW_START: Table = Table { header: "[pool.slow_start]", keys: &["duration"], later: &[] };
+pub(super) const DRAIN: Table = Table { header: "[pool.drain]", keys: &["timeout", "spread"] };
+pub(super) const SLOW_START: Table = Table { header: "[pool.slow_start]", keys: &["duration"] };
 pub(super) const LIMITS: Table = Table {
     header: "[limits]",
     keys: &[
@@ -143,7 +133,6 @@ pub(super) const LIMITS: Table = Table {
         "keep_alive",
         "queue",
     ],
-    later: &[],
 };
 
 const ALL: &[Table] = &[
@@ -168,21 +157,14 @@ const ALL: &[Table] = &[
     LIMITS,
 ];
 
-impl Table {
-    /// Every key of the table, supported or not.
-    pub(super) fn known(&self) -> impl Iterator<Item = &'static str> {
-        self.keys.iter().chain(self.later).copied()
-    }
-}
-
 /// What to tell someone who wrote `key` in `table`, which has no such key.
 pub(super) fn advice(table: &Table, key: &str) -> Option<String> {
-    let owners = ALL.iter().filter(|table| table.known().any(|known| known == key));
+    let owners = ALL.iter().filter(|table| table.keys.contains(&key));
     let places: Vec<_> = owners
         .map(|owner| if owner.header.is_empty() { "the top of the file" } else { owner.header })
         .collect();
     if places.is_empty() {
-        return suggest::did_you_mean(key, table.known());
+        return suggest::did_you_mean(key, table.keys.iter().copied());
     }
     Some(format!("`{key}` belongs to {}", places.join(" or ")))
 }

@@ -94,6 +94,8 @@ pub fn at_next_start(started: &Config, now: &Config) -> Vec<&'static str> {
     let token = |config: &Config| config.admin.as_ref().and_then(|admin| admin.token.clone());
     differing(&[
         ("server.workers", started.server.workers != now.server.workers),
+        ("server.state_dir", started.server.state_dir != now.server.state_dir),
+        ("server.state_interval", started.server.state_interval != now.server.state_interval),
         ("admin.address", address(started) != address(now)),
         ("admin.token_file", token(started) != token(now)),
         ("log.level", started.log.level != now.log.level),

@@ -15,10 +15,8 @@ pub enum ProblemKind {
     Unreadable,
     /// Not TOML.
     Syntax,
-    /// A key that no version knows.
+    /// A key that does not exist.
     UnknownKey,
-    /// A key or value of the contract that this version does not support yet.
-    Unsupported,
     /// Something that must be there and is not.
     Missing,
     /// A value that cannot be.

@@ -44,11 +44,7 @@ impl<'a> Section<'a> {
             if self.table.keys.contains(&name) {
                 continue;
             }
-            let complaint = if self.table.later.contains(&name) {
-                Complaint::unsupported("not supported yet")
-            } else {
-                Complaint::unknown_key().maybe_help(contract::advice(self.table, name))
-            };
+            let complaint = Complaint::unknown_key().maybe_help(contract::advice(self.table, name));
             self.report.add(self.path_of(name), &key.span(), complaint);
         }
         self

@@ -26,7 +26,7 @@ mod value;
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -78,6 +78,10 @@ pub struct Server {
     pub reload_on_change: bool,
     /// Whether SIGHUP has the file read again. Default on.
     pub reload_on_signal: bool,
+    /// Where sessions and what operators want of backends are kept over a restart. Default: nowhere.
+    pub state_dir: Option<PathBuf>,
+    /// How often they are saved there while the proxy runs. Default 10 s.
+    pub state_interval: Duration,
 }
 
 /// `[admin]`.

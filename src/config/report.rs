@@ -28,10 +28,6 @@ impl Complaint {
         Self::new(ProblemKind::Missing, message)
     }
 
-    pub(super) fn unsupported(message: impl Into<String>) -> Self {
-        Self::new(ProblemKind::Unsupported, message)
-    }
-
     pub(super) fn unknown_key() -> Self {
         Self::new(ProblemKind::UnknownKey, "unknown key")
     }

@@ -89,22 +89,16 @@ pub(super) fn positive(value: &DeValue<'_>) -> Outcome<Duration> {
     }
 }
 
-/// One of the words in `now`; those in `later` are not supported yet.
-pub(super) fn choice<T: Copy>(
-    now: &'static [(&'static str, T)],
-    later: &'static [&'static str],
-) -> impl Fn(&DeValue<'_>) -> Outcome<T> {
+/// One of these words.
+pub(super) fn choice<T: Copy>(words: &'static [(&'static str, T)]) -> impl Fn(&DeValue<'_>) -> Outcome<T> {
     move |value| {
         let word = string(value)?;
-        if let Some(&(_, choice)) = now.iter().find(|&&(name, _)| name == word) {
+        if let Some(&(_, choice)) = words.iter().find(|&&(name, _)| name == word) {
             return Ok(choice);
         }
-        if later.contains(&word) {
-            return Err(Complaint::unsupported(format!("{word:?} is not supported yet")));
-        }
-        let names = || now.iter().map(|&(name, _)| name);
+        let names = || words.iter().map(|&(name, _)| name);
         let list: Vec<_> = names().map(|name| format!("{name:?}")).collect();
-        let near = suggest::did_you_mean(word, names().chain(later.iter().copied()));
+        let near = suggest::did_you_mean(word, names());
         Err(Complaint::invalid(format!("{word:?} is not one of {}", list.join(", "))).maybe_help(near))
     }
 }

@@ -29,13 +29,14 @@ use crate::config::{Config, Pool, Verify};
 use crate::health;
 use crate::proxy::Core;
 use crate::snapshot::Snapshot;
+use crate::state::OpenError;
 use crate::telemetry::Journal;
 
 use doors::{Doors, NotOpened};
 
 pub use control::{
     ApplyError, BackendChange, Change, Control, Drained, LastReload, Moves, NewKeys, Plan, ReloadError,
-    Reloaded, Session, Unknown,
+    Reloaded, Saves, Session, StateStatus, Unknown,
 };
 pub use counted::{Answers, Load, PoolCounts, WorkerLoad};
 pub use inherited::Inherited;
@@ -67,6 +68,9 @@ pub enum StartError {
     /// A thread or its runtime cannot be made.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] io::Error),
+    /// What is to be kept over a restart cannot be.
+    #[error(transparent)]
+    State(#[from] OpenError),
 }
 
 impl From<NotOpened> for StartError {
@@ -84,7 +88,7 @@ impl StartError {
     pub fn address_in_use(&self) -> Option<SocketAddr> {
         match self {
             Self::Bind { address, source } if source.kind() == io::ErrorKind::AddrInUse => Some(*address),
-            Self::Bind { .. } | Self::Thread(_) => None,
+            Self::Bind { .. } | Self::Thread(_) | Self::State(_) => None,
         }
     }
 }
@@ -113,7 +117,7 @@ impl Server {
     /// was checked once, which takes one check's time-out at most, and the look-up of its name where it has one.
     ///
     /// # Errors
-    /// An address cannot be bound, or a thread not be started; then nothing keeps running.
+    /// An address cannot be bound, `server.state_dir` not be used, or a thread not be started; then nothing keeps running.
     pub fn start(config: &Config) -> Result<Self, StartError> {
         Self::start_with(None, config, Inherited::default())
     }
@@ -136,6 +140,7 @@ impl Server {
         let (clock, journal) = (Clock::start(), Arc::new(Journal::new()));
         let (monitor, reporter, settled) = health::monitor(clock, journal.clone());
         let snapshot = Arc::new(Snapshot::build(config, None, workers, clock.now()));
+        let saver = control::Saver::begin(&config.server, &snapshot, clock.now())?;
         prepared.carry_out(None, &snapshot);
         let addresses = snapshot.listeners.iter().map(|listener| listener.bound()).collect();
         let core =
@@ -143,10 +148,12 @@ impl Server {
         let (stopper, stopping) = stop::channel();
         let (applied, to_apply) = mpsc::channel(control::COMMANDS);
         let control = Control::new(core.clone(), (applied, doors), config, file);
+        let control = control.telling(saver.as_ref().map(control::Saver::report));
         let mut this = Self { addresses, control: control.clone(), stopper, threads: Vec::new() };
         let (alive, ended) = mpsc::channel(1);
         let stopping_too = stopping.clone();
-        let task = control::Task { core: core.clone(), control, to_apply, stopping: stopping_too, ended };
+        let task =
+            control::Task { core: core.clone(), control, to_apply, stopping: stopping_too, ended, saver };
         this.spawn("control", move |runtime| runtime.block_on(control::run(task, monitor)))?;
         for (index, (turns, orders)) in turns.into_iter().zip(heard).enumerate() {
             let duty = worker::Duty {

@@ -11,8 +11,8 @@ use crate::listener::Listener;
 use crate::pool::{Pool, View};
 use crate::transport::tls::Acceptor;
 
-use super::LastReload;
 use super::counted::{Answers, Load, PoolCounts};
+use super::{LastReload, StateStatus};
 
 /// The state of the proxy.
 #[derive(Debug, Clone, Serialize)]
@@ -26,6 +26,8 @@ pub struct Status {
     pub load: Load,
     /// In the order of the configuration.
     pub listeners: Vec<ListenerStatus>,
+    /// How saving the state over a restart goes; none where nothing is kept.
+    pub state: Option<StateStatus>,
     /// In the order of the configuration.
     pub pools: Vec<PoolStatus>,
 }

@@ -138,7 +138,20 @@ impl Process {
     /// The same with a file that stays, to be read again.
     #[track_caller]
     pub fn of_file(file: &File) -> (Self, SocketAddr) {
-        let this = Self::start(&["run", "-c", file.path()]);
+        Self::start(&["run", "-c", file.path()]).listening()
+    }
+
+    /// The same by a command that becomes `homing run`.
+    #[track_caller]
+    pub fn of_command(program: &str, arguments: &[&str]) -> (Self, SocketAddr) {
+        let mut command = Command::new(program);
+        command.args(arguments).env_remove("RUST_LOG").env("NO_COLOR", "1").stdin(Stdio::null());
+        Self::spawn(&mut command).listening()
+    }
+
+    #[track_caller]
+    fn listening(self) -> (Self, SocketAddr) {
+        let this = self;
         eventually("the proxy listens", || this.lines().iter().any(|line| line.contains("listening")));
         let lines = this.lines();
         let (_, port) = lines
@@ -148,6 +161,17 @@ impl Process {
             .expect("an address");
         let digits: String = port.chars().take_while(char::is_ascii_digit).collect();
         (this, SocketAddr::from(([127, 0, 0, 1], digits.parse().unwrap())))
+    }
+
+    /// The port of its admin listener, once it listens there.
+    #[track_caller]
+    pub fn admin(&self) -> SocketAddr {
+        let find = || self.lines().iter().find(|line| line.contains("admin listening")).cloned();
+        eventually("the admin listener listens", || find().is_some());
+        let line = find().expect("found just now");
+        let (_, port) = line.split_once("127.0.0.1:").expect("an address");
+        let digits: String = port.chars().take_while(char::is_ascii_digit).collect();
+        SocketAddr::from(([127, 0, 0, 1], digits.parse().unwrap()))
     }
 
     /// Its number.

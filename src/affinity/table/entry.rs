@@ -1,6 +1,6 @@
 //! One session as it lies in memory.
 
-use super::Binding;
+use super::{Binding, Kept};
 use crate::clock::Now;
 
 /// 36 bytes, without padding: at a million sessions every byte is a megabyte or two.
@@ -35,6 +35,27 @@ impl Entry {
     /// A session first seen at `now`, which is also the least epoch it may get.
     pub(super) fn new(fingerprint: u64, placement: u64, owner: u32, now: Now) -> Self {
         Self { fingerprint, placement, epoch: now.micros(), owner, last_seen: now.secs(), live: 0 }
+    }
+
+    /// A session that was kept while nothing ran: nothing of it is live.
+    pub(super) fn restored(kept: &Kept) -> Self {
+        let Kept { fingerprint, placement, epoch, owner, last_seen, seen_again } = *kept;
+        Self {
+            fingerprint,
+            placement,
+            epoch,
+            owner,
+            last_seen,
+            live: if seen_again { SEEN_AGAIN } else { 0 },
+        }
+    }
+
+    /// What is worth keeping of it; of one that is live it is seen now. None if it ends with what is live of it.
+    pub(super) fn kept(&self, now: Now) -> Option<Kept> {
+        let Self { fingerprint, placement, epoch, owner, last_seen, .. } = *self;
+        let last_seen = if self.live() > 0 { now.secs() } else { last_seen };
+        let kept = Kept { fingerprint, placement, epoch, owner, last_seen, seen_again: self.seen_again() };
+        (!self.is_ending()).then_some(kept)
     }
 
     pub(super) fn starting(self, epoch: u64, live: u32) -> Self {

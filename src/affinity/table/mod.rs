@@ -7,22 +7,26 @@
 //! - A key has one owner at a time. [`SessionTable::rebind`] gives it another only when nothing of it is live.
 
 mod entry;
+mod kept;
 mod lives;
 mod owners;
+mod settings;
 mod shard;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::Notify;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::clock::Now;
-use entry::{Entry, Lifetime};
+use entry::Entry;
 pub use owners::Loss;
 use owners::{Limit, Owners};
 use shard::{Released, Shard};
+
+pub use kept::{Kept, Restored};
+pub use settings::Settings;
 
 /// Identifies a key inside one table: a hash with a seed of the table's own, so that clients cannot aim at another's.
 ///
@@ -74,7 +78,8 @@ pub enum Lesson {
 /// The sessions of one pool. Shared by all workers.
 #[derive(Debug)]
 pub struct SessionTable {
-    seed: u64,
+    /// Of fingerprints. Written at most once, by [`Self::restore`], before the first key comes.
+    seed: AtomicU64,
     shards: Box<[Shelf]>,
     owners: Owners,
     evictions: AtomicU64,
@@ -85,30 +90,6 @@ pub struct SessionTable {
 #[derive(Debug)]
 #[repr(align(128))]
 struct Shelf(Mutex<Shard>);
-
-/// What bounds a table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
-    /// Most sessions kept, at least 1.
-    pub capacity: usize,
-    /// A session nothing of which is live ends after this long, or up to two seconds later: the table counts seconds.
-    pub idle_timeout: Duration,
-    /// A session nothing of which is live ends so long after it got its owner; zero: never for that.
-    pub max_lifetime: Duration,
-}
-
-impl Settings {
-    fn lifetime(&self) -> Lifetime {
-        let most_secs = if self.max_lifetime.is_zero() { u32::MAX } else { whole_secs(self.max_lifetime) };
-        Lifetime { idle_secs: whole_secs(self.idle_timeout), most_secs }
-    }
-}
-
-/// Seconds, a begun one counted as a whole.
-fn whole_secs(duration: Duration) -> u32 {
-    let begun = u64::from(duration.subsec_nanos() > 0);
-    u32::try_from(duration.as_secs() + begun).unwrap_or(u32::MAX)
-}
 
 /// Shards of a large table; a smaller one has fewer, so that chance does not fill one long before the others.
 const SHARDS: usize = 64;
@@ -122,7 +103,7 @@ impl SessionTable {
         let share = settings.capacity.div_ceil(count);
         let shelf = |i: usize| Shelf(Mutex::new(Shard::new(share, settings.lifetime(), seed ^ i as u64)));
         Self {
-            seed,
+            seed: AtomicU64::new(seed),
             shards: (0..count).map(shelf).collect(),
             owners: Owners::default(),
             evictions: AtomicU64::new(0),
@@ -141,7 +122,7 @@ impl SessionTable {
 
     /// What stands for `key` in this table.
     pub fn fingerprint(&self, key: &[u8]) -> Fingerprint {
-        Fingerprint(xxh3_64_with_seed(key, self.seed))
+        Fingerprint(xxh3_64_with_seed(key, self.seed.load(Ordering::Relaxed)))
     }
 
     /// The binding of a key, if it has one. Changes nothing.

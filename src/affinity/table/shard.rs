@@ -20,6 +20,8 @@ pub(super) struct Shard {
     draw: u64,
     /// Keys on the move that someone waits for. Short: one for each key being moved at this moment.
     arrivals: Vec<(u64, Arc<Notify>)>,
+    /// Whether a copy made now could differ from the last one.
+    changed: bool,
 }
 
 /// What follows from the release of a key.
@@ -51,6 +53,7 @@ impl Shard {
             sweep_at: 0,
             draw: seed,
             arrivals: Vec::new(),
+            changed: true,
         }
     }
 
@@ -82,24 +85,28 @@ impl Shard {
 
     pub(super) fn find_mut(&mut self, key: u64, now: Now) -> Option<&mut Entry> {
         let lifetime = self.lifetime;
+        self.changed = true;
         let entry = self.entries.find_mut(mix(key), |e| e.fingerprint == key)?;
         (!entry.is_expired(now, lifetime)).then_some(entry)
     }
 
     /// Adds a session of a key that has none, under a new epoch, with so much of it live.
     pub(super) fn insert(&mut self, entry: Entry, live: u32) -> Binding {
+        self.changed = true;
         let entry = entry.starting(self.next_epoch(entry.epoch), live);
         self.entries.insert_unique(hash(&entry), entry, hash);
         entry.binding()
     }
 
     pub(super) fn remove(&mut self, key: u64) -> Option<Entry> {
+        self.changed = true;
         let found = self.entries.find_entry(mix(key), |e| e.fingerprint == key).ok()?;
         Some(found.remove().0)
     }
 
     /// Gives a key to another owner under a new epoch, and holds it once; returns the former owner too.
     pub(super) fn give(&mut self, key: u64, owner: u32, now: Now) -> Option<(u32, Binding)> {
+        self.changed = true;
         let epoch = self.next_epoch(now.micros());
         let entry = self.entries.find_mut(mix(key), |e| e.fingerprint == key)?;
         let former = entry.owner;
@@ -110,6 +117,7 @@ impl Shard {
     /// One less is live. If that was the last, tells who waits for it, and whose session ended with it.
     pub(super) fn release(&mut self, key: u64, epoch: u64, now: Now) -> Released {
         let mut released = Released::default();
+        self.changed = true;
         let Some(entry) = self.entries.find_mut(mix(key), |e| e.fingerprint == key) else { return released };
         if entry.epoch != epoch {
             return released;
@@ -158,6 +166,7 @@ impl Shard {
         let around = (start..start + places.min(SEARCH)).map(|i| i % places);
         let idle =
             around.filter_map(|i| self.entries.get_bucket(i).filter(|e| e.live() == 0).map(|e| (i, e)));
+        self.changed = true;
         let victim = idle.take(SAMPLE).min_by_key(|(_, e)| (e.seen_again(), e.last_seen))?.0;
         self.entries.get_bucket_entry(victim).ok().map(|found| found.remove().0)
     }
@@ -178,12 +187,51 @@ impl Shard {
             let is_over = |e: &Entry| e.is_expired(now, lifetime) || e.live() == 0 && gone(e.owner);
             let over = self.entries.get_bucket(self.sweep_at).is_some_and(is_over);
             if over && let Ok(found) = self.entries.get_bucket_entry(self.sweep_at) {
+                self.changed = true;
                 ended(found.remove().0.owner);
             }
         }
         if self.entries.len() < self.entries.capacity() / 8 {
             self.entries.shrink_to(self.entries.len() * 2, hash);
         }
+    }
+
+    /// Copies all entries.
+    pub(super) fn copy_to(&mut self, copy: &mut Vec<Entry>) {
+        copy.clear();
+        copy.extend(self.entries.iter().copied());
+        // What is live is seen all the time.
+        self.changed = copy.iter().any(|entry| entry.live() > 0);
+    }
+
+    /// Takes in a session of before the start, if there is room and its key has none.
+    pub(super) fn restore(&mut self, entry: Entry) -> bool {
+        let key = entry.fingerprint;
+        let fits = !self.is_full() && self.entries.find(mix(key), |e| e.fingerprint == key).is_none();
+        if fits {
+            self.entries.insert_unique(hash(&entry), entry, hash);
+        }
+        fits
+    }
+
+    /// Whether a copy made now could differ from the last one.
+    pub(super) fn has_changed(&self) -> bool {
+        self.changed
+    }
+
+    /// How long its sessions may last.
+    pub(super) fn lifetime(&self) -> Lifetime {
+        self.lifetime
+    }
+
+    /// The last epoch it gave, or was told of.
+    pub(super) fn last_epoch(&self) -> u64 {
+        self.last_epoch
+    }
+
+    /// Epochs up to this one were given before.
+    pub(super) fn begin_after(&mut self, epoch: u64) {
+        self.last_epoch = self.last_epoch.max(epoch);
     }
 
     /// Later than every epoch this shard gave before, so that it grows over expiry, eviction and clock steps.

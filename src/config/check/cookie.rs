@@ -27,7 +27,7 @@ pub(super) fn read(section: &Section<'_>, pool: Option<&str>) -> Cookie {
     let cookie = Cookie {
         name: section.or("name", default_name(pool.unwrap_or_default()), parsed(name)),
         secrets: secrets(section),
-        same_site: section.or("same_site", SameSite::Lax, choice(SITES, &[])),
+        same_site: section.or("same_site", SameSite::Lax, choice(SITES)),
         secure: section.or("secure", Secure::Auto, secure),
         http_only: section.or("http_only", true, flag),
         path: section.or("path", "/".to_owned(), parsed(path)),

@@ -63,9 +63,9 @@ fn pool(section: &Section<'_>, route_keys: &[KeySource]) -> Option<Pool> {
     let timeouts = health::timeouts(&section.table("timeouts", &contract::TIMEOUTS));
     let retry = retry(&section.table("retry", &contract::RETRY));
     let tls = tls::client(&section.table("tls", &contract::POOL_TLS));
-    let protocols = choice(&[("http1", Protocol::Http1), ("http2", Protocol::Http2)], &[]);
+    let protocols = choice(&[("http1", Protocol::Http1), ("http2", Protocol::Http2)]);
     let protocol = section.or("protocol", Protocol::Http1, protocols);
-    let proxy_protocol = section.or("proxy_protocol", ProxyProtocol::None, choice(PROXY_PROTOCOLS, &[]));
+    let proxy_protocol = section.or("proxy_protocol", ProxyProtocol::None, choice(PROXY_PROTOCOLS));
     let drain = health::drain(&section.table("drain", &contract::DRAIN));
     let hash_balance_factor = section.or("hash_balance_factor", 0, parsed_factor);
     let panic_threshold = section.or("panic_threshold", 0, number(0..=100));
@@ -135,7 +135,7 @@ fn check_together(section: &Section<'_>, pool: &Pool) {
 }
 
 fn balance(section: &Section<'_>, sticky: Option<&Sticky>, route_keys: &[KeySource]) -> Balance {
-    let chosen = section.read("balance", choice(Balance::WORDS, &[]));
+    let chosen = section.read("balance", choice(Balance::WORDS));
     let is_sticky = section.has("sticky");
     // Only cookie mode needs no key of the pool's; those of its routes can be hashed, too.
     let is_keyless =
@@ -200,7 +200,7 @@ fn backends(pool: &Section<'_>) -> Vec<Backend> {
 
 fn backend(section: &Section<'_>, taken: &mut Unique<String>) -> Option<Backend> {
     let weight = section.or("weight", 1, number(0..=MOST));
-    let state = section.or("state", Wanted::Ready, choice(Wanted::WORDS, &[]));
+    let state = section.or("state", Wanted::Ready, choice(Wanted::WORDS));
     let max_connections = section.or("max_connections", 0, number(0..=MOST_CONNECTIONS));
     let max_sessions = section.or("max_sessions", 0, number(0..=u64::MAX));
     let address = section.need("address", parsed(address::backend));

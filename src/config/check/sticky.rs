@@ -26,7 +26,7 @@ pub(super) fn read(section: Section<'_>, pool: Option<&str>, route_keys: &[KeySo
     if !section.is_present() {
         return None;
     }
-    let preset = section.read("preset", choice(Preset::NAMES, &[]));
+    let preset = section.read("preset", choice(Preset::NAMES));
     let section = &section.with_preset("preset", preset.map(Preset::settings));
     let key = section.list("key", value::key_source);
     let table = table(section, key.as_deref().unwrap_or_default(), route_keys);
@@ -35,7 +35,7 @@ pub(super) fn read(section: Section<'_>, pool: Option<&str>, route_keys: &[KeySo
     check_key(section);
 
     let default = (!section.has("mode")).then_some(Name::Table);
-    let names = choice(&[("hash", Name::Hash), ("table", Name::Table), ("cookie", Name::Cookie)], &[]);
+    let names = choice(&[("hash", Name::Hash), ("table", Name::Table), ("cookie", Name::Cookie)]);
     let cookie = section.table("cookie", &contract::COOKIE);
     let name = section.read("mode", names).or(default)?;
     if cookie.is_present() && !matches!(name, Name::Cookie) {
@@ -56,7 +56,7 @@ fn on_backend_down(section: &Section<'_>) -> OnBackendDown {
     // The time to wait is filled in where it has to be.
     let words: &'static [(&'static str, Option<OnBackendDown>)] =
         &[("rebind", Some(OnBackendDown::Rebind)), ("wait", None), ("reject", Some(OnBackendDown::Reject))];
-    section.or("on_backend_down", Some(OnBackendDown::Rebind), choice(words, &[])).unwrap_or(wait)
+    section.or("on_backend_down", Some(OnBackendDown::Rebind), choice(words)).unwrap_or(wait)
 }
 
 fn table(section: &Section<'_>, key: &[KeySource], route_keys: &[KeySource]) -> Table {

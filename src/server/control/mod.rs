@@ -1,6 +1,7 @@
 //! The control thread, and the handle by which others look at a running proxy and change it.
 
 mod file;
+mod keep;
 mod lookout;
 mod operate;
 mod plan;
@@ -30,6 +31,8 @@ use crate::snapshot::Snapshot;
 use crate::telemetry::{DropWatch, Event, Journal};
 
 pub use file::{LastReload, ReloadError, Reloaded};
+pub(super) use keep::{Report, Saver};
+pub use keep::{Saves, StateStatus};
 use lookout::Lookout;
 pub use operate::{Drained, Session};
 pub use plan::{BackendChange, Change, Moves, NewKeys, Plan};
@@ -51,6 +54,8 @@ pub(super) struct Task {
     pub(super) stopping: watch::Receiver<Stop>,
     /// Closed when the last worker has ended.
     pub(super) ended: mpsc::Receiver<()>,
+    /// What keeps the state over a restart, if anything does.
+    pub(super) saver: Option<Saver>,
 }
 
 /// Checks backends and ends idle sessions until the last worker has ended.
@@ -59,13 +64,14 @@ pub(super) async fn run(mut task: Task, monitor: Monitor) {
     tokio::task::spawn_local(monitor.run());
     tokio::task::spawn_local(watch_file::run(task.control.clone()));
     health.follow(task.core.snapshot()).await;
+    let saving = task.saver.take().map(|saver| saver.start(task.core.clone()));
     let (mut files, mut lookout) = (Files::default(), Lookout::default());
     let mut drops = DropWatch::default();
     let mut seconds = interval(Duration::from_secs(1));
     let mut told = false;
     loop {
         tokio::select! {
-            _ = task.ended.recv() => return,
+            _ = task.ended.recv() => break,
             _ = task.stopping.wait_for(|stop| *stop > Stop::No), if !told => {
                 told = true;
                 task.core.journal.note(task.core.clock.now(), Event::Stopping);
@@ -83,6 +89,9 @@ pub(super) async fn run(mut task: Task, monitor: Monitor) {
                 files = task.control.renew_certificates(files).await;
             }
         }
+    }
+    if let Some(saving) = saving {
+        saving.end().await;
     }
 }
 
@@ -108,6 +117,8 @@ pub struct Control {
     started: Arc<Config>,
     /// The file it came from, if it came from one.
     source: Option<Arc<Path>>,
+    /// How saving the state goes, if it is saved.
+    saves: Option<Arc<Report>>,
 }
 
 /// The configuration in force, and how it came to be.
@@ -156,7 +167,17 @@ impl Control {
         let (current, reloading) = (Arc::new(Mutex::new(current)), Arc::default());
         let (workers, started) = (config.server.workers.get(), Arc::new(config.clone()));
         let (doors, source) = (Arc::new(doors), file.map(Arc::from));
-        Self { core, applied, doors, workers, current, reloading, started, source }
+        Self { core, applied, doors, workers, current, reloading, started, source, saves: None }
+    }
+
+    /// The same, telling how saving its state goes.
+    pub(super) fn telling(self, saves: Option<Arc<Report>>) -> Self {
+        Self { saves, ..self }
+    }
+
+    /// How saving the state over a restart goes; none where nothing is kept.
+    pub fn state(&self) -> Option<StateStatus> {
+        self.saves.as_ref().map(|saves| saves.status())
     }
 
     /// The state of all listeners, pools and backends.
@@ -166,6 +187,7 @@ impl Control {
             generation: self.core.generation(),
             reload: self.current().last.clone(),
             load: Load::of(&self.core, &snapshot),
+            state: self.state(),
             listeners: snapshot.listeners.iter().map(|listener| ListenerStatus::of(listener)).collect(),
             pools: snapshot.pools.iter().map(|pool| PoolStatus::of(pool, now)).collect(),
         }
