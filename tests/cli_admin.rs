@@ -84,3 +84,27 @@ fn refused(command: &mut Command, parts: &[&str]) {
     assert_eq!(out, "", "{command:?}");
     assert!(parts.iter().all(|part| err.contains(part)), "not {parts:?} in\n{err}");
 }
+
+/// Columns that a terminal gives to a line, at most.
+fn columns(line: &str) -> usize {
+    line.chars().map(|c| unicode_width::UnicodeWidthChar::width(c).unwrap_or(1)).sum()
+}
+
+#[track_caller]
+fn assert_fits(text: &str) {
+    for line in text.lines() {
+        assert!(columns(line) <= 80, "{} columns: {line}", columns(line));
+    }
+    let turns = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    assert!(!text.contains(turns), "{text:?}");
+}
+
+/// An admin listener that says this of itself.
+fn saying(status: &Value) -> Backend {
+    let body = status.to_string();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    Backend::answering("admin", head + &body)
+}

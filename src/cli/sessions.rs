@@ -73,9 +73,13 @@ struct Share {
     part: f64,
 }
 
-/// Columns of a backend's name; of a bar for a share of all sessions.
+/// Columns of a backend's name, and of a bar for its share of all sessions.
 const NAME: usize = 30;
 const BAR: usize = 24;
+/// In the list: columns of a session's hash, of its backend's name, and of its epoch, which is of this size from the start.
+const HASH: usize = 16;
+const OWNER: usize = 22;
+const EPOCH: usize = 16;
 
 /// Answers; exit code 1 where there is no session of that key.
 pub(super) fn run(arguments: &Arguments) -> u8 {
@@ -157,14 +161,14 @@ impl Sessions {
             let _ = writeln!(text, "  {name}  {sessions:>9}  {bar} {:>5.1} %", part * 100.0);
         }
         if !list.is_empty() {
-            let head = padded("session", 16);
-            let _ = writeln!(text, "\n  {head}  {}  epoch   live  idle", padded("backend", NAME));
+            let (session, backend) = (padded("session", HASH), padded("backend", OWNER));
+            let _ = writeln!(text, "\n  {session}  {backend}  {:>EPOCH$}   live  idle", "epoch");
         }
         for session in list {
-            let name = padded(session.backend.as_deref().unwrap_or("-"), NAME);
+            let name = padded(session.backend.as_deref().unwrap_or("-"), OWNER);
             let idle = session.idle_seconds.map(span).unwrap_or_default();
             let Session { hash, epoch, live, .. } = session;
-            let _ = writeln!(text, "  {}  {name}  {epoch:>5}  {live:>5}  {idle}", padded(hash, 16));
+            let _ = writeln!(text, "  {}  {name}  {epoch:>EPOCH$}  {live:>5}  {idle}", padded(hash, HASH));
         }
         if (list.len() as u64) < *total && !list.is_empty() {
             let _ = writeln!(text, "  … {} of {total}; --limit shows up to {MOST}", list.len());

@@ -1,7 +1,8 @@
 //! `sessions`: where one is, its end, and all of a pool.
 
+use crate::support::process::command;
 use crate::support::{Backend, Proxy, Setup};
-use crate::{asking, json, refused, said, setup, told};
+use crate::{asking, assert_fits, json, refused, said, saying, setup, told};
 
 /// The session of room `7 ü&?`.
 fn of_room_7() -> Proxy {
@@ -36,4 +37,31 @@ fn a_session_is_ended_once() {
 fn a_pool_without_a_table_says_so() {
     let proxy = Setup::of(&[&Backend::named("ada")]).admin("").start();
     refused(&mut asking(&proxy, &["sessions", "app", "--key", "7"]), &["has no session table"]);
+}
+
+#[test]
+fn all_of_a_pool_fit_80_columns_whatever_they_are_called() {
+    let hostile = "\u{1b}[2J棋\u{202e}".repeat(20);
+    let one = |backend: &str| {
+        serde_json::json!({
+            "session": "0123456789abcdef", "backend": backend, "epoch": 1_795_991_494_130_979_u64, "live": 99_999,
+            "idle_seconds": 1799
+        })
+    };
+    let shares = [("ada", 1, 0.25), (&hostile, 3, 0.75)];
+    let share = |(backend, sessions, share): (&str, u32, f64)| serde_json::json!({ "backend": backend, "sessions": sessions, "share": share });
+    let admin = saying(&serde_json::json!({
+        "pool": "app", "sessions": 4, "capacity": 1_000_000, "backends": shares.map(share),
+        "list": [one("ada"), one(&hostile), { "session": "x", "backend": null }]
+    }));
+    let url = admin.address.to_string();
+    let asked = ["sessions", "app", "--limit", "3", "--backend", "a&b", "--admin", &url];
+    let text = said(&mut command(&asked), 0).out;
+    assert_fits(&text);
+    assert!(text.starts_with("app  4 sessions of 1000000\n"), "{text}");
+    for part in ["██████··················  25.0 %", "0123456789abcdef  ada ", "29m 59s", "… 3 of 4"]
+    {
+        assert!(text.contains(part), "no {part} in\n{text}");
+    }
+    assert_eq!(admin.request().target(), "/api/pools/app/sessions?limit=3&backend=a%26b");
 }

@@ -5,37 +5,13 @@ use serde_json::json;
 
 use crate::support::process::{Process, command};
 use crate::support::{Backend, Proxy, eventually};
-use crate::{asking, json as asked, said, setup, told, url};
-
-/// Columns that a terminal gives to a line, at most.
-fn columns(line: &str) -> usize {
-    line.chars().map(|c| unicode_width::UnicodeWidthChar::width(c).unwrap_or(1)).sum()
-}
-
-#[track_caller]
-fn assert_fits(text: &str) {
-    for line in text.lines() {
-        assert!(columns(line) <= 80, "{} columns: {line}", columns(line));
-    }
-    let turns = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    assert!(!text.contains(turns), "{text:?}");
-}
+use crate::{asking, assert_fits, json as asked, said, saying, setup, told, url};
 
 /// The line that begins with a backend's name.
 #[track_caller]
 fn row<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
     let row = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     row.into_iter().find(|row| row.first() == Some(&name)).unwrap_or_else(|| panic!("no {name} in\n{text}"))
-}
-
-/// An admin listener that says this of itself.
-fn saying(status: &serde_json::Value) -> Backend {
-    let body = status.to_string();
-    let head = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
-    Backend::answering("admin", head + &body)
 }
 
 #[test]
