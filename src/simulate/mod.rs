@@ -107,8 +107,10 @@ pub fn simulate(plan: &Plan<'_>, keys: &Keys) -> Result<Report, Error> {
     Ok(tally.report(plan, keys, &after, &new_homes))
 }
 
-/// Keys that a share is found out with: enough for a hundredth.
-const SAMPLE: u64 = 10_000;
+/// Keys that a share is found out with: enough for a hundredth, and in large pools for three of them.
+const SAMPLE: std::ops::RangeInclusive<u64> = 1_000..=10_000;
+/// Backends that all those keys together are held against.
+const COMPARISONS: u64 = 4_000_000;
 
 /// The share of new keys, from 0 to 1, that `after` places elsewhere than `before`, both being states of one pool of
 /// `around`; the backends in `down` are down in both. None where the key does not say where it is placed.
@@ -124,7 +126,9 @@ pub fn moved_share(
     if !by_key(before) || !by_key(after) {
         return None;
     }
-    let keys = Keys::counted(SAMPLE).ok()?;
+    let backends = before.backends.len().max(after.backends.len()).max(1) as u64;
+    let sample = (COMPARISONS / backends).clamp(*SAMPLE.start(), *SAMPLE.end());
+    let keys = Keys::counted(sample).ok()?;
     let place = |pool: &config::Pool| {
         let config = alone(around, pool);
         let fleet = Fleet::new(&config, None, &Plan { config: &config, pool: 0, changes: &[], now }, down);
@@ -132,7 +136,7 @@ pub fn moved_share(
     };
     let ((known, homes), (names, new_homes)) = (place(before), place(after));
     let moved = report::moved((&known, &homes), (&names, &new_homes));
-    Some(moved as f64 / SAMPLE as f64)
+    Some(moved as f64 / sample as f64)
 }
 
 /// A configuration of nothing but `pool`, which remembers nothing: where new keys go is the same in all modes.

@@ -13,8 +13,8 @@ use crate::{Filed, setup};
 
 /// A configuration with further listeners, each with its settings.
 fn with(setup: &Setup, listeners: &[&str]) -> String {
-    let more: String = listeners.iter().map(|settings| format!("[[listener]]\n{settings}\n")).collect();
-    setup.clone().routes(&format!("{more}[[route]]\npool = \"app\"")).toml()
+    let more: Vec<_> = listeners.iter().map(|settings| format!("[[listener]]\n{settings}\n")).collect();
+    setup.clone().routes(&format!("{}[[route]]\npool = \"app\"", more.concat())).toml()
 }
 
 const ANY: &str = "address = \"127.0.0.1:0\"";
@@ -92,10 +92,10 @@ fn one_of_an_address_that_has_just_gone_can_come_at_once() {
     let a = Backend::named("a");
     let filed = Filed::start(&with(&setup(&[&a]), &[ANY]));
     let second = addresses(&filed)[1];
-    let fixed = format!("address = \"{second}\"");
+    let again = format!("address = \"{second}\"");
     for _ in 0..5 {
         filed.write(&setup(&[&a]).toml()).reload();
-        filed.write(&with(&setup(&[&a]), &[&fixed])).reload();
+        filed.write(&with(&setup(&[&a]), &[&again])).reload();
         assert_eq!(Client::connect(second).get("/", &[]).text(), "a");
     }
 }

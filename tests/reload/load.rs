@@ -71,7 +71,7 @@ impl Load {
     }
 
     /// Sessions that begin meanwhile, each with its second request on another connection.
-    fn new<'a>(&'a self, scope: &'a Scope<'a, '_>, address: SocketAddr) -> ScopedJoinHandle<'a, ()> {
+    fn unknown<'a>(&'a self, scope: &'a Scope<'a, '_>, address: SocketAddr) -> ScopedJoinHandle<'a, ()> {
         let mut client = Client::connect(address);
         self.run(scope, move |turn| {
             let key = format!("x-room: new-{turn}");
@@ -130,7 +130,7 @@ fn nothing_fails_closes_or_moves() {
         let clients = [
             load.bound(scope, address),
             load.bound(scope, address),
-            load.new(scope, address),
+            load.unknown(scope, address),
             load.secure(scope, secure),
             load.tunnels(scope, tunnels),
         ];

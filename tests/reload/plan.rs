@@ -1,5 +1,7 @@
 //! What a file would change is said before, and is what happens.
 
+use std::fmt::Write as _;
+
 use homing::server::{Change, ReloadError};
 use serde_json::json;
 
@@ -104,7 +106,7 @@ fn every_kind_of_change_is_named() {
         .limits("connections = 77\nqueue = 5")
         .pool("balance = \"ring_hash\"\n")
         .toml();
-    after += &format!("[[pool]]\nname = \"more\"\nbackend = [{{ address = \"{}\" }}]\n", b.address);
+    let _ = writeln!(after, "[[pool]]\nname = \"more\"\nbackend = [{{ address = \"{}\" }}]", b.address);
     after += "[[listener]]\naddress = \"127.0.0.2:0\"\n[[route]]\npath = \"/more\"\npool = \"more\"\n";
     let plan = serde_json::to_value(filed.write(&after).plan()).unwrap();
     assert_eq!(plan["listeners"], json!({ "added": ["127.0.0.2:0"], "removed": [], "changed": [] }));

@@ -87,6 +87,45 @@ fn idle_connections_are_closed() {
     assert!(wait(proxy) < Duration::from_secs(3));
 }
 
+/// What was on its way when the proxy was told to stop is answered, once.
+#[test]
+fn a_connection_that_was_just_accepted_is_answered() {
+    let backend = Backend::named("a");
+    let authority = crate::support::authority::Authority::new("test");
+    let issued = authority.issue(&["homing.test"]);
+    let (cert, key) = (issued.cert.display(), issued.key.display());
+    let tls = format!("tls = [{{ cert = '{cert}', key = '{key}' }}]");
+    for listener in ["", "http2 = false", &tls] {
+        let proxy = Setup::of(&[&backend]).listener(listener).start();
+        let hello = crate::support::secure::Hello::plain();
+        let accepted = || proxy.control().status().listeners[0].connections;
+        let response = if listener == tls {
+            let mut client = hello.connect(proxy.address);
+            proxy.server().stop(Stop::Graceful);
+            client.get("/", &[])
+        } else {
+            let mut client = proxy.connect();
+            eventually("it is in", || accepted() == 1);
+            proxy.server().stop(Stop::Graceful);
+            client.get("/", &[])
+        };
+        assert_eq!((response.status, response.field("connection")), (200, Some("close")), "{listener:?}");
+        wait(proxy);
+    }
+}
+
+/// And who says nothing holds nobody up.
+#[test]
+fn a_silent_connection_is_closed_soon() {
+    let backend = Backend::named("a");
+    let proxy = stopping(&backend, "1h");
+    let mut silent = proxy.connect();
+    eventually("it is in", || proxy.control().status().listeners[0].connections == 1);
+    proxy.server().stop(Stop::Graceful);
+    assert!(silent.is_closed());
+    wait(proxy);
+}
+
 #[test]
 fn what_takes_longer_than_allowed_is_cut() {
     let backend = slow();

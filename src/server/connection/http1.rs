@@ -53,7 +53,7 @@ pub(super) async fn serve(
     let builder = builder(&station.worker.current().snapshot.limits);
     let io = ClientIo::new(wire, ahead, pulse.clone());
     let mut connection = builder.serve_connection(io, desk).with_upgrades();
-    match until_ended(&mut connection, ticket, &client).await {
+    match until_ended(&mut connection, station, ticket, &client).await {
         Ended::ByItself(Ok(())) => {}
         Ended::ByItself(Err(error)) if error.is_parse() => {
             if error.is_parse_too_large() {
@@ -78,19 +78,20 @@ enum Ended {
     Stalled,
 }
 
-async fn until_ended(connection: &mut Served, ticket: &Ticket<Held>, client: &Client) -> Ended {
-    let mut is_ending = ticket.with(|slot| slot.data.ending.get());
+async fn until_ended(
+    connection: &mut Served,
+    station: &Station,
+    ticket: &Ticket<Held>,
+    client: &Client,
+) -> Ended {
+    let mut is_to_finish = ticket.with(|slot| slot.data.ending.get());
     std::future::poll_fn(|cx| {
-        if std::mem::take(&mut is_ending) {
-            // What it has said is read first: of a connection that has said nothing, hyper makes an end at once.
-            if let Poll::Ready(ended) = Pin::new(&mut *connection).poll(cx) {
-                return Poll::Ready(Ended::ByItself(ended));
-            }
-            Pin::new(&mut *connection).graceful_shutdown();
-        }
         while let Some(call) = ticket.hear(cx) {
             match call {
-                Call::Stopping => Pin::new(&mut *connection).graceful_shutdown(),
+                Call::Stopping => {
+                    station.finish_soon(ticket);
+                    is_to_finish = true;
+                }
                 Call::Overdue | Call::Moved | Call::Drop => return Poll::Ready(Ended::Overdue),
             }
         }
@@ -98,9 +99,23 @@ async fn until_ended(connection: &mut Served, ticket: &Ticket<Held>, client: &Cl
         if client.is_stalled(cx) {
             return Poll::Ready(Ended::Stalled);
         }
+        if let Poll::Ready(ended) = Pin::new(&mut *connection).poll(cx) {
+            return Poll::Ready(Ended::ByItself(ended));
+        }
+        if !is_to_finish || has_said_nothing(client) {
+            return Poll::Pending;
+        }
+        // What has come was read first: hyper makes an end at once where it knows of no request.
+        is_to_finish = false;
+        Pin::new(&mut *connection).graceful_shutdown();
         Pin::new(&mut *connection).poll(cx).map(Ended::ByItself)
     })
     .await
+}
+
+fn has_said_nothing(client: &Client) -> bool {
+    let beat = client.pulse.read();
+    beat.activity() == Activity::Idle && !beat.has_served()
 }
 
 /// Hyper's own time-out for heads is a timer for each connection, and closes without a word.

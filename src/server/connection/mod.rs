@@ -100,12 +100,25 @@ impl Connections {
 /// For a connection that was just accepted to say something, when it is to finish.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
+impl Station {
+    /// A connection is to finish: one that has said nothing has a moment for what may be on its way already.
+    fn finish_soon(&self, ticket: &Ticket<Held>) {
+        ticket.with(|slot| {
+            slot.data.ending.set(true);
+            let beat = slot.data.pulse.read();
+            if beat.activity() == Activity::Idle && !beat.has_served() {
+                slot.set_deadline(self.worker.clock.now().after(LAST_WORD));
+            }
+        });
+    }
+}
+
 /// How long a connection may do what it does. A new one that says nothing has as long as for a head, and so has one that
 /// was answered before its body had ended.
 fn allowed(held: &Held, limits: &Limits) -> Option<Duration> {
     let beat = held.pulse.read();
     match beat.activity() {
-        Activity::Idle if held.ending.get() => Some(LAST_WORD),
+        Activity::Idle if held.ending.get() => Some(LAST_WORD.min(limits.header_timeout)),
         Activity::Idle if beat.has_served() && !held.pulse.is_within_body() => Some(limits.keep_alive),
         Activity::Idle | Activity::Head => Some(limits.header_timeout),
         Activity::Busy => None,

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::{Accepted, Held, LAST_WORD, Station};
+use super::{Accepted, Held, Station};
 use crate::headers::is_trusted;
 use crate::listener::Handshake;
 use crate::proxy::{Carrier, Limit, Line, Place, Secured};
@@ -151,8 +151,7 @@ async fn in_time<F: Future>(station: &Station, ticket: &Ticket<Held>, step: F) -
             if call != Call::Stopping {
                 return Poll::Ready(Err(Refused::Overdue));
             }
-            ticket.with(|slot| slot.data.ending.set(true));
-            ticket.set_deadline(station.worker.clock.now().after(LAST_WORD));
+            station.finish_soon(ticket);
         }
         step.as_mut().poll(cx).map(Ok)
     })
