@@ -9,6 +9,8 @@ mod support;
 mod bounds;
 #[path = "metrics/counts.rs"]
 mod counts;
+#[path = "metrics/moves.rs"]
+mod moves;
 #[path = "metrics/names.rs"]
 mod names;
 #[path = "metrics/page.rs"]
