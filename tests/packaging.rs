@@ -17,6 +17,7 @@ use crate::support::process::File;
 use crate::support::{Backend, Proxy, Setup, eventually};
 
 const TOKEN_PATH: &str = "/etc/homing-admin/token";
+const STATE_PATH: &str = "/var/lib/homing/state";
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 fn root(path: &str) -> PathBuf {
@@ -42,7 +43,10 @@ impl Manifest {
     fn configuration(&self, token: &File) -> String {
         let text = self.object("ConfigMap", "homing")["data"]["proxy.toml"].as_str().unwrap();
         assert!(text.contains(TOKEN_PATH));
-        text.replace(TOKEN_PATH, token.path())
+        let state = format!("{}-state", token.path());
+        // Of an earlier run whose process had the same number.
+        let _ = fs::remove_dir_all(&state);
+        text.replace(TOKEN_PATH, token.path()).replace(STATE_PATH, &state)
     }
 
     fn pod(&self, kind: &str, name: &str) -> &Value {
@@ -116,6 +120,10 @@ fn ports_and_files_are_where_they_are_looked_for() {
     }
     let file = homing["args"].as_array().unwrap().last().unwrap().as_str().unwrap();
     assert_eq!(file, "/etc/homing/proxy.toml");
+    let state =
+        homing["volumeMounts"].as_array().unwrap().iter().find(|mount| mount["name"] == "state").unwrap();
+    let below = Path::new(STATE_PATH).strip_prefix(state["mountPath"].as_str().unwrap());
+    assert!(below.is_ok_and(|below| below != Path::new("")), "the root of a volume is not the proxy's own");
     let dockerfile = fs::read_to_string(root("Dockerfile")).unwrap();
     assert!(dockerfile.contains(&format!("CMD [\"run\", \"-c\", \"{file}\"]")));
     let user = manifest.pod("Deployment", "homing")["securityContext"]["runAsUser"].as_u64().unwrap();
