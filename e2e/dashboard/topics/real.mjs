@@ -37,9 +37,12 @@ async function shows(fleet, look) {
     await viewer.sees(`tr[data-backend=${name}] td[data-key=sessions]`, new RegExp(`^${games} \\d+%$`));
     await viewer.sees(`tr[data-backend=${name}] td[data-key=connections]`, new RegExp(`^${games}$`));
     await viewer.sees(`tr[data-backend=${name}] td[data-key=requests]`, /^[\d.]*[1-9]/);
+    await viewer.sees(`tr[data-backend=${name}] td[data-key=p95]`, /ms$/);
   }
   await viewer.sees('.tile', '3 / 3');
   await viewer.sees('#about', 'generation 1');
+  await viewer.sees('.tile', /Connections\d/);
+  await viewer.sees('#workers', /\d%/);
   await viewer.sees('#listeners', fleet.listen);
   const wide = await viewer.page.locator('svg.share rect').evaluateAll((parts) => parts.map((part) => part.width.baseVal.value));
   assert.ok(wide.length === 3 && wide.every((part) => part > 0) && Math.abs(wide.reduce((sum, part) => sum + part) - 1000) < 1, `${wide}`);
