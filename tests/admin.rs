@@ -18,6 +18,8 @@ mod drain;
 mod events;
 #[path = "admin/reload.rs"]
 mod reload;
+#[path = "admin/sessions.rs"]
+mod sessions;
 
 use serde_json::Value;
 

@@ -20,6 +20,20 @@ const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
+/// Sessions listed, if nothing is said.
+const LISTED: usize = 50;
+/// Sessions listed at most.
+const MOST_LISTED: usize = 1000;
+
+/// Which sessions a caller looks at.
+#[derive(Debug)]
+pub(super) enum Looked {
+    /// That of this key.
+    One(Vec<u8>),
+    /// Some.
+    Many { limit: usize, backend: Option<String> },
+}
+
 /// What a backend shall be, as a caller says it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -79,8 +93,34 @@ pub(super) fn wait(query: Option<&str>) -> Result<Duration, Refusal> {
 
 /// The key from `?key=`.
 pub(super) fn key(query: Option<&str>) -> Result<Vec<u8>, Refusal> {
-    let key = parameter(query, "key")?.filter(|key| !key.is_empty());
+    given_key(parameter(query, "key")?)
+}
+
+fn given_key(key: Option<Vec<u8>>) -> Result<Vec<u8>, Refusal> {
+    let key = key.filter(|key| !key.is_empty());
     key.ok_or_else(|| Refusal::bad("say which key: ?key=…, percent-encoded"))
+}
+
+/// What to tell of a pool's sessions: of one, from `?key=`, or of many, from `?limit=` and `?backend=`.
+pub(super) fn sessions(query: Option<&str>) -> Result<Looked, Refusal> {
+    let [key, limit, backend] = parameters(query, ["key", "limit", "backend"])?;
+    if key.is_some() {
+        if limit.is_some() || backend.is_some() {
+            return Err(Refusal::bad(
+                "key: one session is neither limited nor of a backend; leave the others out",
+            ));
+        }
+        return given_key(key).map(Looked::One);
+    }
+    let limit = limit.map_or(Ok(LISTED), |text| {
+        let number = std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok());
+        number
+            .filter(|number| *number <= MOST_LISTED)
+            .ok_or_else(|| Refusal::bad(format!("limit: write a number up to {MOST_LISTED}")))
+    });
+    let backend = backend.map(String::from_utf8).transpose();
+    let backend = backend.map_err(|_| Refusal::bad("backend: a name is UTF-8"))?;
+    Ok(Looked::Many { limit: limit?, backend })
 }
 
 /// Whether a change is only asked about, from `?plan=true`.

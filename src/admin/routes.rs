@@ -14,12 +14,13 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::answer::{Answer, Refusal, ok, respond, text};
+use super::ask::Looked;
 use super::explain::{Described, EXAMPLE, Question};
 use super::guard::Guard;
 use super::{Patience, ask, dashboard, events};
 use crate::config::Token;
 use crate::explain::Asked;
-use crate::server::{CONTENT_TYPE as METRICS, Control, Reloaded};
+use crate::server::{CONTENT_TYPE as METRICS, Control, Reloaded, Wish};
 
 /// Callers that may wait for backends to be empty at one time: fewer than there are connections, so that others still
 /// get through.
@@ -50,11 +51,12 @@ pub(super) fn router(control: Control, token: Option<Token>, patience: Patience)
         .route("/api/status", get(status))
         .route("/api/pools", get(pools))
         .route("/api/pools/{pool}", get(pool))
-        .route("/api/pools/{pool}/sessions", get(session).delete(end_session))
+        .route("/api/pools/{pool}/sessions", get(sessions).delete(end_session))
         .route("/api/pools/{pool}/backends/{backend}", get(backend))
         .route("/api/pools/{pool}/backends/{backend}/state", put(set_state))
         .route("/api/pools/{pool}/backends/{backend}/drained", get(drained))
         .route("/api/explain", post(explain))
+        .route("/api/config", get(config))
         .route("/api/reload", post(reload))
         .route("/api/events", get(follow_events))
         .fallback(async || Refusal::not_found("there is nothing here"))
@@ -90,6 +92,10 @@ async fn status(State(desk): State<Desk>) -> Answer {
     Ok(ok(&desk.control.status()))
 }
 
+async fn config(State(desk): State<Desk>) -> Answer {
+    Ok(ok(&desk.control.config()))
+}
+
 async fn pools(State(desk): State<Desk>) -> Answer {
     Ok(ok(&desk.control.status().pools))
 }
@@ -123,11 +129,14 @@ async fn drained(
     Ok(respond(status, &drained))
 }
 
-async fn session(State(desk): State<Desk>, pool: Named<String>, RawQuery(query): RawQuery) -> Answer {
-    let (pool, key) = (named(pool)?, ask::key(query.as_deref())?);
-    match desk.control.session(&pool, &key)? {
-        Some(session) => Ok(ok(&session)),
-        None => Err(no_session()),
+async fn sessions(State(desk): State<Desk>, pool: Named<String>, RawQuery(query): RawQuery) -> Answer {
+    let pool = named(pool)?;
+    match ask::sessions(query.as_deref())? {
+        Looked::One(key) => desk.control.session(&pool, &key)?.map(|one| ok(&one)).ok_or_else(no_session),
+        Looked::Many { limit, backend } => {
+            let wish = Wish { backend: backend.as_deref(), limit };
+            Ok(ok(&desk.control.sessions(&pool, wish)?))
+        }
     }
 }
 

@@ -135,7 +135,7 @@ pub(super) const LIMITS: Table = Table {
     ],
 };
 
-const ALL: &[Table] = &[
+pub(super) const ALL: &[Table] = &[
     TOP,
     SERVER,
     ADMIN,

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,9 +56,48 @@ pub enum Secure {
     Never,
 }
 
-/// What a key is derived from; at least [`Secret::LEAST`] octets. It shows itself to nobody.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Arc<[u8]>);
+/// What a key is derived from; at least [`Secret::LEAST`] octets. It shows itself to nobody. Where it came from is no part
+/// of it: two with the same octets are the same.
+#[derive(Clone)]
+pub struct Secret {
+    octets: Arc<[u8]>,
+    origin: Option<Arc<Origin>>,
+}
+
+/// Where a secret came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// This file.
+    File(PathBuf),
+    /// The variable of this name in the environment.
+    Variable(String),
+}
+
+impl Origin {
+    /// The file, if it is one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Variable(_) => None,
+        }
+    }
+
+    /// The variable, if it is one.
+    pub fn variable(&self) -> Option<&str> {
+        match self {
+            Self::Variable(name) => Some(name),
+            Self::File(_) => None,
+        }
+    }
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.octets == other.octets
+    }
+}
+
+impl Eq for Secret {}
 
 impl Secret {
     /// Octets of the shortest secret: as many as the derived key has.
@@ -66,12 +106,23 @@ impl Secret {
     /// The secret in a file or variable: all of `text` but one newline at its end. `None` if that is too short.
     pub fn new(text: &[u8]) -> Option<Self> {
         let line = text.strip_suffix(b"\n").map_or(text, |line| line.strip_suffix(b"\r").unwrap_or(line));
-        (line.len() >= Self::LEAST).then(|| Self(line.into()))
+        (line.len() >= Self::LEAST).then(|| Self { octets: line.into(), origin: None })
+    }
+
+    /// The same, as it came from there.
+    #[must_use]
+    pub fn from(self, origin: Origin) -> Self {
+        Self { origin: Some(Arc::new(origin)), ..self }
+    }
+
+    /// Where it came from, if that is known.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.origin.as_deref()
     }
 
     /// The octets, for whoever derives the key.
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.octets
     }
 }
 

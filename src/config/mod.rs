@@ -6,6 +6,7 @@ mod check;
 mod contract;
 mod cookie;
 mod difference;
+mod effective;
 mod error;
 mod file;
 mod fleet;
@@ -32,7 +33,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-pub use cookie::{Cookie, SameSite, Sealed, Secret, Secure};
+pub use cookie::{Cookie, Origin, SameSite, Sealed, Secret, Secure};
 pub use difference::{Names, at_next_start, at_once, backend_fields, places_alike};
 pub use error::{Errors, Problem, ProblemKind};
 pub use fleet::{Balance, Drain, Protocol, ProxyProtocol, Retry, Wanted};

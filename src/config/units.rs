@@ -1,6 +1,7 @@
 //! Durations and sizes as they are written in strings: `"250ms"`, `"16KiB"`.
 //! Which of them a setting may have is for the checks to say.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::report::Complaint;
@@ -39,6 +40,21 @@ pub(super) fn size(text: &str) -> Result<u64, Complaint> {
 }
 
 /// A size as one would write it: [`size`] backwards.
+/// A duration as it would be written in the file. What is below a millisecond cannot be written there.
+pub(super) fn shown_duration(duration: Duration) -> String {
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms")];
+    let mut left = duration.as_millis();
+    let mut text = String::new();
+    for (scale, unit) in units.into_iter().filter(|(scale, _)| duration.as_millis() >= *scale) {
+        let count = left / scale;
+        left %= scale;
+        if count > 0 {
+            let _ = write!(text, "{count}{unit}");
+        }
+    }
+    if text.is_empty() { "0s".to_owned() } else { text }
+}
+
 pub(super) fn shown_size(octets: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     let unit = units.into_iter().find(|(scale, _)| octets > 0 && octets.is_multiple_of(*scale));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::view::Chooser;
 use super::{Bar, Pool, Refusal, View};
 use crate::affinity::SessionTable;
+use crate::backend::{Backend, Health};
 use crate::balance::{Ask, Candidate};
 use crate::clock::Now;
 use crate::stable_hash;
@@ -102,6 +103,15 @@ impl<'a> Bounds<'a> {
             ramp.is_some_and(|ramp| stable_hash::share(draw ^ candidate.node.rotate_left(32)) >= ramp)
         };
         candidates.iter().filter(shut).map(|candidate| candidate.backend)
+    }
+}
+
+impl Pool {
+    /// The part of its share of new work that a backend takes since it has just come up; none where it takes all of it, or
+    /// nothing.
+    pub fn slow_start_of(&self, backend: &Backend, now: Now) -> Option<f64> {
+        let takes = matches!(backend.state.health(), Health::Up | Health::Suspect);
+        ramp(backend.state.since(), self.slow_start, now).filter(|_| takes)
     }
 }
 

@@ -162,7 +162,12 @@ fn plan(worker: &Worker, current: &Current, asked: &mut Asked) -> Result<Plan, E
     };
     if asked.record.is_some() {
         let log_hash = &worker.core.log_hash;
-        let found = found.map(|found| (found.source, log_hash.hash_one(&found.bytes)));
+        // Of a key that is kept in a table the log has what stands for it there: who lists the table finds it in the log.
+        let kept = key.filter(|_| sealer.is_none() && pool.table().is_some());
+        let hash = |bytes: &[u8]| {
+            kept.map_or_else(|| log_hash.hash_one(bytes), |key| log_hash.hash_one(key.fingerprint.0))
+        };
+        let found = found.map(|found| (found.source, hash(&found.bytes)));
         drop(host);
         asked.record_plan(current.name(route.pool), found);
         let carried = ticket.as_deref().zip(sealer);

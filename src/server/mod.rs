@@ -35,8 +35,8 @@ use crate::telemetry::Journal;
 use doors::{Doors, NotOpened};
 
 pub use control::{
-    ApplyError, BackendChange, Change, Control, Drained, LastReload, Moves, NewKeys, Plan, ReloadError,
-    Reloaded, Saves, Session, StateStatus, Unknown,
+    ApplyError, BackendChange, Change, Control, Drained, Effective, LastReload, Moves, NewKeys, Plan,
+    ReloadError, Reloaded, Saves, Session, Sessions, StateStatus, Unknown, Wish,
 };
 pub use counted::{Answers, Load, PoolCounts, WorkerLoad};
 pub use inherited::Inherited;

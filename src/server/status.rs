@@ -17,6 +17,12 @@ use super::{LastReload, StateStatus};
 /// The state of the proxy.
 #[derive(Debug, Clone, Serialize)]
 pub struct Status {
+    /// Of the program.
+    pub version: &'static str,
+    /// When the process began: Unix time in seconds.
+    pub started_at: f64,
+    /// Since then.
+    pub uptime_seconds: f64,
     /// Grows with each configuration that is put in force, and whenever something that has left is forgotten.
     pub generation: u64,
     /// What came of reading the file again the last time; none if it was not.
@@ -106,6 +112,8 @@ pub struct PoolStatus {
     pub keyless_total: u64,
     /// Requests that wait now: for room, for a backend to come back, for a key to move.
     pub waiting: u64,
+    /// Requests that may wait.
+    pub queue_limit: u64,
     /// So many backends seem to fail that nothing bound moves for that.
     pub panicking: bool,
     /// What it has done.
@@ -128,8 +136,16 @@ pub struct BackendStatus {
     pub state: &'static str,
     /// Its observed health.
     pub health: Health,
+    /// What the last check or failed connect said; none before the first.
+    pub health_reason: Option<String>,
+    /// Since when it has this health: Unix time in seconds.
+    pub health_since: f64,
     /// Whether traffic has ejected it for a time: it takes nothing new.
     pub outlier: bool,
+    /// Until it returns, while it is ejected.
+    pub ejected_seconds_left: Option<f64>,
+    /// The part of its share of new work that it takes, while it has just come up.
+    pub slow_start: Option<f64>,
     /// The instance it names in its health answers.
     pub instance: Option<String>,
     /// Sessions bound to it; 0 without a session table.
@@ -177,8 +193,8 @@ pub struct DrainStatus {
 }
 
 impl PoolStatus {
-    /// Reads the state of a pool.
-    pub fn of(pool: &Pool, now: Now) -> Self {
+    /// Reads the state of a pool, in which so many requests may wait.
+    pub fn of(pool: &Pool, queue_limit: usize, now: Now) -> Self {
         let table = pool.table();
         let backends: Vec<_> =
             pool.backends.iter().map(|backend| BackendStatus::of(pool, backend, now)).collect();
@@ -195,6 +211,7 @@ impl PoolStatus {
             refused_cookies_total: pool.shared.refused(),
             keyless_total: keyless.sum(),
             waiting: pool.shared.waiting.load(Ordering::Relaxed),
+            queue_limit: queue_limit as u64,
             panicking: View::new(pool, 0).panics(),
             counts: PoolCounts::of(pool),
             backends,
@@ -226,7 +243,11 @@ impl BackendStatus {
             weight: backend.weight,
             state: state.word(),
             health: state.health(),
+            health_reason: state.reason().map(|reason| reason.to_string()),
+            health_since: seconds(state.health_since()),
             outlier: state.is_outlier(),
+            ejected_seconds_left: state.is_outlier().then(|| state.ejected_until().since(now).as_secs_f64()),
+            slow_start: pool.slow_start_of(backend, now),
             instance: state.instance().map(|instance| instance.to_string()),
             sessions,
             max_sessions: backend.max_sessions,
@@ -242,4 +263,9 @@ impl BackendStatus {
             drain,
         }
     }
+}
+
+/// A moment as Unix time in seconds.
+pub(super) fn seconds(at: Now) -> f64 {
+    at.micros() as f64 / 1e6
 }

@@ -60,7 +60,7 @@ fn what_is_not_there_is_named() {
     assert_refused(&look(&proxy, "/api/pools/apq/sessions?key=7"), 404, "\"apq\"");
     let order = change(&proxy, "PUT /api/pools/app/backends/b/state", r#"{"state":"drain"}"#);
     assert_refused(&order, 404, "\"b\"");
-    for target in ["/", "/api", "/api/pools/", "/api/pools/app/backends", "/api/status/", "/metrics"] {
+    for target in ["/api", "/api/pools/", "/api/pools/app/backends", "/api/status/", "/nothing"] {
         assert_refused(&look(&proxy, target), 404, "nothing here");
     }
 }
@@ -116,8 +116,14 @@ fn the_end_of_a_session_is_the_end_of_its_tunnels() {
 #[test]
 fn a_session_has_a_key_and_a_pool_that_keeps_some() {
     let proxy = setup(&[&Backend::named("a")]).start();
-    for query in ["", "?key", "?key=", "?key=1&key=2", "?kee=1", "?key=1&x=2"] {
-        assert_refused(&look(&proxy, &format!("/api/pools/app/sessions{query}")), 400, "key");
+    let target = "/api/pools/app/sessions";
+    for query in
+        ["?key", "?key=", "?key=1&key=2", "?kee=1", "?key=1&x=2", "?key=1&limit=2", "?key=%2", "?key=%zz"]
+    {
+        assert_refused(&look(&proxy, &format!("{target}{query}")), 400, "key");
+    }
+    for query in ["", "?key=", "?limit=1", "?key=1&backend=a"] {
+        assert_refused(&change(&proxy, &format!("DELETE {target}{query}"), ""), 400, "");
     }
     let plain = Setup::of(&[&Backend::named("a")]).admin("").start();
     assert_refused(&look(&plain, "/api/pools/app/sessions?key=1"), 404, "no session table");

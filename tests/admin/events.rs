@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::support::authority::Authority;
 use crate::support::events::Subscriber;
-use crate::support::process::File;
+use crate::support::process::{File, Process};
 use crate::support::websocket::{Tunnel, echo};
 use crate::support::{Backend, Client, Events, Proxy, Setup, eventually};
 use crate::{assert_refused, change, look, setup, told};
@@ -216,7 +216,6 @@ fn changed_certificates_are_told() {
 fn the_stream_ends_when_the_proxy_stops() {
     let (a, _) = speaking("a");
     let proxy = setup(&[&a]).start();
-    let _open = proxy.connect();
     let mut events = follow(&proxy);
     proxy.server().stop(Stop::Graceful);
     events.until("stopping");
@@ -329,14 +328,8 @@ fn is_closed(admin: &Admin, client: &Client) -> bool {
 #[test]
 fn the_real_binary_tells_too() {
     let file = File::with(&setup(&[&Backend::named("a")]).toml());
-    let (process, _) = crate::support::process::Process::of_file(&file);
-    let admin = || {
-        let lines = process.lines();
-        let line = lines.iter().find(|line| line.contains("admin listening"))?;
-        line.split("address=").nth(1)?.split_whitespace().next()?.parse().ok()
-    };
-    eventually("the admin listener listens", || admin().is_some());
-    let mut events = Subscriber::open(Client::connect(admin().unwrap()), EVENTS, &[]);
+    let (process, _) = Process::of_file(&file);
+    let mut events = Subscriber::open(process.connect_admin(), EVENTS, &[]);
     process.signal(rustix::process::Signal::TERM);
     events.until("stopping");
     assert_eq!(events.next(), None);

@@ -163,6 +163,12 @@ impl Process {
         (this, SocketAddr::from(([127, 0, 0, 1], digits.parse().unwrap())))
     }
 
+    /// A connection to its admin listener, once that listens.
+    #[track_caller]
+    pub fn connect_admin(&self) -> Client {
+        Client::connect(self.admin())
+    }
+
     /// The port of its admin listener, once it listens there.
     #[track_caller]
     pub fn admin(&self) -> SocketAddr {

@@ -10,6 +10,7 @@ mod entry;
 mod kept;
 mod lives;
 mod owners;
+mod sample;
 mod settings;
 mod shard;
 
@@ -21,11 +22,12 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::clock::Now;
 use entry::Entry;
-pub use owners::Loss;
 use owners::{Limit, Owners};
 use shard::{Released, Shard};
 
 pub use kept::{Kept, Restored};
+pub use owners::Loss;
+pub use sample::{PLACES, Seen};
 pub use settings::Settings;
 
 /// Identifies a key inside one table: a hash with a seed of the table's own, so that clients cannot aim at another's.

@@ -1,5 +1,6 @@
 //! One shard of the session table: entries, their expiry and eviction, and who waits for a key on the move.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
@@ -232,6 +233,12 @@ impl Shard {
     /// Epochs up to this one were given before.
     pub(super) fn begin_after(&mut self, epoch: u64) {
         self.last_epoch = self.last_epoch.max(epoch);
+    }
+
+    /// Calls `found` with sessions that have not ended, as they lie, until that has enough: of the first `budget` places.
+    pub(super) fn look(&self, now: Now, budget: usize, mut found: impl FnMut(&Entry) -> ControlFlow<()>) {
+        let places = (0..self.entries.num_buckets().min(budget)).filter_map(|i| self.entries.get_bucket(i));
+        let _ = places.filter(|entry| !entry.is_expired(now, self.lifetime)).try_for_each(&mut found);
     }
 
     /// Later than every epoch this shard gave before, so that it grows over expiry, eviction and clock steps.

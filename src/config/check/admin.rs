@@ -29,7 +29,7 @@ fn token(path: &Path) -> Outcome<Token> {
     if octets.len() as u64 > LONGEST_TOKEN_FILE {
         return Err(Complaint::invalid(format!("a token's file has at most {LONGEST_TOKEN_FILE} octets")));
     }
-    Token::new(&octets).ok_or_else(|| {
+    Token::new(&octets).map(|token| token.in_file(path)).ok_or_else(|| {
         let least = Token::LEAST;
         let what = format!("a token is one line of at least {least} visible ASCII characters without spaces");
         Complaint::invalid(what).help(HOW_TO_MAKE_ONE)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use crate::config::cookie::{Cookie, SameSite, Secret, Secure};
+use crate::config::cookie::{Cookie, Origin, SameSite, Secret, Secure};
 use crate::config::file::Section;
 use crate::config::key::is_token;
 use crate::config::report::Complaint;
@@ -146,13 +146,13 @@ fn secrets(section: &Section<'_>) -> Vec<Secret> {
 }
 
 fn in_file(path: &Path) -> Outcome<Secret> {
-    secret(&octets_of(path, LONGEST_SECRET)?)
+    Ok(secret(&octets_of(path, LONGEST_SECRET)?)?.from(Origin::File(path.to_owned())))
 }
 
 fn in_variable(name: &str) -> Outcome<Secret> {
     let value = std::env::var_os(name);
     let value = value.ok_or_else(|| Complaint::invalid("there is no such variable in the environment"))?;
-    secret(value.as_encoded_bytes())
+    Ok(secret(value.as_encoded_bytes())?.from(Origin::Variable(name.to_owned())))
 }
 
 fn secret(text: &[u8]) -> Outcome<Secret> {

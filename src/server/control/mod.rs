@@ -6,12 +6,15 @@ mod lookout;
 mod operate;
 mod plan;
 mod reload;
+mod sessions;
 mod watch_file;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use serde::Serialize;
+use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::time::interval;
 
@@ -19,7 +22,7 @@ use super::certificates::Files;
 use super::counted::Load;
 use super::doors::Doors;
 use super::metrics;
-use super::status::{BackendStatus, ListenerStatus, PoolStatus, Status};
+use super::status::{BackendStatus, ListenerStatus, PoolStatus, Status, seconds};
 use super::stop::Stop;
 use crate::backend::Backend;
 use crate::config::Config;
@@ -37,6 +40,7 @@ use lookout::Lookout;
 pub use operate::{Drained, Session};
 pub use plan::{BackendChange, Change, Moves, NewKeys, Plan};
 pub use reload::ApplyError;
+pub use sessions::{Sessions, Wish};
 use watch_file::Stamp;
 
 /// Snapshots that may wait for the control thread to follow them.
@@ -68,13 +72,14 @@ pub(super) async fn run(mut task: Task, monitor: Monitor) {
     let (mut files, mut lookout) = (Files::default(), Lookout::default());
     let mut drops = DropWatch::default();
     let mut seconds = interval(Duration::from_secs(1));
-    let mut told = false;
+    let mut is_told = false;
+    let tell = |core: &Core| core.journal.note(core.clock.now(), Event::Stopping);
     loop {
         tokio::select! {
             _ = task.ended.recv() => break,
-            _ = task.stopping.wait_for(|stop| *stop > Stop::No), if !told => {
-                told = true;
-                task.core.journal.note(task.core.clock.now(), Event::Stopping);
+            _ = task.stopping.wait_for(|stop| *stop > Stop::No), if !is_told => {
+                is_told = true;
+                tell(&task.core);
             }
             Some(snapshot) = task.to_apply.recv() => {
                 lookout.look(&task.core);
@@ -89,6 +94,10 @@ pub(super) async fn run(mut task: Task, monitor: Monitor) {
                 files = task.control.renew_certificates(files).await;
             }
         }
+    }
+    if !is_told {
+        // The workers had nothing to finish, and have ended at once.
+        tell(&task.core);
     }
     if let Some(saving) = saving {
         saving.end().await;
@@ -131,6 +140,17 @@ struct InForce {
     last: Option<LastReload>,
     /// The file as it was when it was last read.
     read: Option<Stamp>,
+}
+
+/// The configuration in force.
+#[derive(Debug, Clone, Serialize)]
+pub struct Effective {
+    /// The file it came from, if from one.
+    pub file: Option<String>,
+    /// Grows with each configuration that is put in force, and whenever something that has left is forgotten.
+    pub generation: u64,
+    /// All of it.
+    pub config: Value,
 }
 
 /// There is no such pool or backend.
@@ -183,14 +203,26 @@ impl Control {
     /// The state of all listeners, pools and backends.
     pub fn status(&self) -> Status {
         let (now, snapshot) = (self.core.clock.now(), self.core.snapshot());
+        let started = self.core.clock.started();
+        let queue = snapshot.limits.queue;
         Status {
+            version: env!("CARGO_PKG_VERSION"),
+            started_at: seconds(started),
+            uptime_seconds: now.since(started).as_secs_f64(),
             generation: self.core.generation(),
             reload: self.current().last.clone(),
             load: Load::of(&self.core, &snapshot),
             state: self.state(),
             listeners: snapshot.listeners.iter().map(|listener| ListenerStatus::of(listener)).collect(),
-            pools: snapshot.pools.iter().map(|pool| PoolStatus::of(pool, now)).collect(),
+            pools: snapshot.pools.iter().map(|pool| PoolStatus::of(pool, queue, now)).collect(),
         }
+    }
+
+    /// The configuration in force with all defaults, in the shape of its file, and without secrets.
+    pub fn config(&self) -> Effective {
+        let file = self.source.as_deref().map(|path| path.to_string_lossy().into_owned());
+        let generation = self.core.generation();
+        Effective { file, generation, config: self.current().config.effective() }
     }
 
     /// The state of one pool.
@@ -198,7 +230,8 @@ impl Control {
     /// # Errors
     /// There is no such pool.
     pub fn pool_status(&self, pool: &str) -> Result<PoolStatus, Unknown> {
-        self.pool(pool).map(|pool| PoolStatus::of(&pool, self.core.clock.now()))
+        let queue = self.core.snapshot().limits.queue;
+        self.pool(pool).map(|pool| PoolStatus::of(&pool, queue, self.core.clock.now()))
     }
 
     /// The state of one backend.

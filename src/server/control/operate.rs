@@ -29,6 +29,8 @@ pub struct Drained {
 /// One session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Session {
+    /// The hash of its key, the same as in the log of this process.
+    pub session: String,
     /// The backend it is bound to; none if that is gone, and the next request moves the session.
     pub backend: Option<String>,
     /// Grows with each owner.
@@ -99,12 +101,13 @@ impl Control {
         let (key, now) = (pool.hash_key(key), self.core.clock.now());
         let table = pool.table().ok_or_else(|| Unknown::Table(pool.name.to_string()))?;
         Ok(table.peek(key.fingerprint, now).map(|binding| {
-            let keeper = View::new(&pool, 0).keeper(&binding, now);
-            let (Keeper::Here(backend) | Keeper::Down { backend, .. }) = keeper else {
-                return Session { backend: None, epoch: binding.epoch, live: binding.live };
+            let backend = match View::new(&pool, 0).keeper(&binding, now) {
+                Keeper::Here(backend) | Keeper::Down { backend, .. } => pool.backends.get(backend as usize),
+                Keeper::Gone | Keeper::Newer => None,
             };
-            let backend = pool.backends.get(backend as usize).map(|backend| backend.name.to_string());
-            Session { backend, epoch: binding.epoch, live: binding.live }
+            let backend = backend.map(|backend| backend.name.to_string());
+            let session = self.hash_of(key.fingerprint);
+            Session { session, backend, epoch: binding.epoch, live: binding.live }
         }))
     }
 
