@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -18,7 +19,11 @@ fn everything() -> Page {
     let (authority, backend) = (Authority::new("test"), Backend::named("a"));
     let issued = authority.issue(&["homing.test", "*.homing.test"]);
     let (cert, key) = (issued.cert.display(), issued.key.display());
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let folder = format!("metrics-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
     let setup = Setup::of(&[&backend])
+        .server(&format!("workers = 1\nstate_dir = \"{}\"", folder.display()))
         .listener(&format!("tls = [{{ cert = \"{cert}\", key = \"{key}\" }}]"))
         .sticky("\"header:x-room\"")
         .backend("a", "state = \"drain\"")
@@ -27,7 +32,10 @@ fn everything() -> Page {
     let proxy = Proxy::of_file(Path::new(file.path()));
     Hello::plain().connect(proxy.address).get("/", &["X-Room: 1"]);
     proxy.control().reload("api").unwrap();
-    Page::of(&proxy)
+    let page = Page::of(&proxy);
+    drop(proxy);
+    fs::remove_dir_all(folder).unwrap();
+    page
 }
 
 fn text_of(path: &str) -> String {

@@ -253,7 +253,7 @@ impl Control {
 
     /// What the proxy counts, as a page for Prometheus.
     pub fn metrics(&self) -> String {
-        metrics::page(&self.core, self.core.clock.now())
+        metrics::page(&self.core, self.state().as_ref(), self.core.clock.now())
     }
 
     /// What has happened of late.

@@ -12,13 +12,14 @@ mod proxy;
 
 use crate::clock::Now;
 use crate::proxy::Core;
+use crate::server::StateStatus;
 use page::Page;
 
 /// What the page is to be served as.
 pub(crate) use page::CONTENT_TYPE;
 
-/// The page as it is now.
-pub(super) fn page(core: &Core, now: Now) -> String {
+/// The page as it is now; `state` is how saving goes, where anything is kept over a restart.
+pub(super) fn page(core: &Core, state: Option<&StateStatus>, now: Now) -> String {
     let mut page = Page::default();
     let snapshot = core.snapshot();
     for pool in &snapshot.pools {
@@ -28,6 +29,9 @@ pub(super) fn page(core: &Core, now: Now) -> String {
         }
     }
     proxy::tell(&mut page, core, &snapshot);
+    if let Some(state) = state {
+        proxy::tell_state(&mut page, state);
+    }
     process::tell(&mut page);
     page.into_text()
 }

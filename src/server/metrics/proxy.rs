@@ -7,6 +7,7 @@ use super::backends::REQUESTS;
 use super::page::{About, Page};
 use crate::listener::{Handshake, Listener};
 use crate::proxy::{Core, Limit};
+use crate::server::{Saves, StateStatus};
 use crate::snapshot::Snapshot;
 use crate::tally::{CLASSES, Classes};
 use crate::telemetry::{self, Reloads};
@@ -29,6 +30,16 @@ static LAST_AT: About = About::gauge(
     "homing_config_last_reload_timestamp_seconds",
     &[],
     "When the file was last read, in Unix time.",
+);
+static SAVES: About = About::counter(
+    "homing_state_saves_total",
+    &["outcome"],
+    "How often the state over a restart was to be saved, by what came of it.",
+);
+static SAVED_AT: About = About::gauge(
+    "homing_state_last_save_timestamp_seconds",
+    &[],
+    "When what is on disk was last as the proxy was, in Unix time; 0 if it never was.",
 );
 static LOG_DROPPED: About = About::counter(
     "homing_log_lines_dropped_total",
@@ -79,6 +90,15 @@ pub(super) fn tell(page: &mut Page, core: &Core, snapshot: &Snapshot) {
     for (class, count) in CLASSES.into_iter().zip(Classes::sum(tallies.iter().map(|tally| &tally.unrouted))) {
         page.count(&REQUESTS, &["", "", class], count);
     }
+}
+
+/// Adds how saving the state goes.
+pub(super) fn tell_state(page: &mut Page, state: &StateStatus) {
+    let Saves { written, unchanged, failed } = state.saves;
+    for (outcome, count) in [("written", written), ("unchanged", unchanged), ("failed", failed)] {
+        page.count(&SAVES, &[outcome], count);
+    }
+    page.number(&SAVED_AT, &[], state.saved_at.unwrap_or(0.0));
 }
 
 /// The configuration that the process began with counts as read well.
