@@ -60,9 +60,9 @@ async fn replace(house: &House, backend: &str, care: Care) {
         operator.drained(backend).await;
     }
     if backend == "bob" {
-        house.start_anew(backend).await
+        house.start_anew(backend).await;
     } else {
-        house.move_away(backend).await
+        house.move_away(backend).await;
     }
     house.close_out(backend, Closing::IsOver);
     operator.ready(backend).await;
