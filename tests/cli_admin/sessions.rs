@@ -65,3 +65,21 @@ fn all_of_a_pool_fit_80_columns_whatever_they_are_called() {
     }
     assert_eq!(admin.request().target(), "/api/pools/app/sessions?limit=3&backend=a%26b");
 }
+
+#[test]
+fn all_of_a_pool_are_shown_by_backend() {
+    let ada = Backend::named("ada");
+    let proxy = setup(&[&ada]).start();
+    (0..3).for_each(|room| drop(proxy.get("/", &[&format!("X-Room: {room}")])));
+    let text = told(&proxy, &["sessions", "app"]);
+    assert_fits(&text);
+    assert!(text.starts_with("app  3 sessions of 1000000\n") && text.contains("100.0 %"), "{text}");
+    assert_eq!(text.lines().filter(|line| line.contains("ada") && line.ends_with('s')).count(), 3, "{text}");
+    let some = told(&proxy, &["sessions", "app", "--backend", "ada", "--limit", "2"]);
+    assert!(some.contains("… 2 of 3; --limit shows up to 1000"), "{some}");
+    assert_eq!(json(&proxy, &["sessions", "app"], 0)["list"].as_array().unwrap().len(), 3);
+    refused(
+        &mut asking(&proxy, &["sessions", "app", "--backend", "ad"]),
+        &["no backend \"ad\"", "did you mean `ada`?"],
+    );
+}
