@@ -40,7 +40,7 @@ async function shows(fleet, look) {
     await viewer.sees(`tr[data-backend=${name}] td[data-key=p95]`, /ms$/);
   }
   await viewer.sees('.tile', '3 / 3');
-  await viewer.sees('#about', 'generation 1');
+  await viewer.sees('#about', /^v\d+\.\d+\.\d+ · up \d+ s · generation 1$/);
   await viewer.sees('.tile', /Connections\d/);
   await viewer.sees('#workers', /\d%/);
   await viewer.sees('#listeners', fleet.listen);
@@ -119,6 +119,7 @@ async function goesDown(fleet, look) {
   await viewer.sees('#link', 'live');
   await fleet.backend('bert').down();
   await viewer.sees('tr[data-backend=bert] .state', 'down');
+  await viewer.sees('tr[data-backend=bert] .why', /refused/);
   await viewer.sees('#events li', /bert \(chess\) is down, was \w+: .*refused/);
   await viewer.sees('.tile', '2 / 3');
   assert.match(await viewer.page.title(), /1 backend not up/);
@@ -164,6 +165,9 @@ async function restarts(fleet, look) {
   await viewer.sees('#lost', 'The proxy does not answer');
   await fleet.run();
   await viewer.sees('#link', 'live');
+  await viewer.sees('#events', 'The proxy was started again');
+  await fleet.backend('bert').down();
+  await viewer.sees('#events', 'bert (chess) is down');
   await viewer.close();
 }
 
