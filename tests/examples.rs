@@ -320,7 +320,7 @@ fn literal_defaults(reference: &str) -> Vec<(&str, &str, &str)> {
 fn value_at<'a>(table: &DeTable<'_>, mut path: impl Iterator<Item = &'a str>, key: &str) -> Option<String> {
     let Some(part) = path.next() else { return table.get(key).map(|value| plain(value.get_ref())) };
     let inner = match table.get(part)?.get_ref() {
-        DeValue::Array(items) => items.get(0)?.get_ref().as_table()?,
+        DeValue::Array(items) => items.first()?.get_ref().as_table()?,
         value => value.as_table()?,
     };
     value_at(inner, path, key)
