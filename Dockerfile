@@ -16,6 +16,7 @@ RUN apt-get update \
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY benches ./benches
+COPY docs/openapi.json ./docs/openapi.json
 COPY src ./src
 RUN cargo build --locked --release --bin homing --target "$(uname -m)-unknown-linux-musl" \
     && mkdir -p /root-of-image/etc/ssl/certs /root-of-image/etc/homing /root-of-image/var/lib/homing \

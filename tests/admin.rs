@@ -16,6 +16,8 @@ mod dashboard;
 mod drain;
 #[path = "admin/events.rs"]
 mod events;
+#[path = "admin/patience.rs"]
+mod patience;
 #[path = "admin/reload.rs"]
 mod reload;
 #[path = "admin/sessions.rs"]

@@ -4,7 +4,7 @@
 //! `GET /healthz` · `GET /readyz` · `GET /api/status` · `GET /api/pools`, `/api/pools/{pool}`,
 //! `/api/pools/{pool}/backends/{backend}` · `PUT …/backends/{backend}/state` · `GET …/backends/{backend}/drained?wait=30s` ·
 //! `GET` and `DELETE /api/pools/{pool}/sessions?key=…` · `POST /api/explain` · `POST /api/reload` · `GET /api/events` ·
-//! `/` the dashboard.
+//! `GET /api/openapi.json` · `/` the dashboard.
 //!
 //! It has a thread of its own, so that neither the workers nor the health checks ever wait for a caller.
 

@@ -26,6 +26,9 @@ use crate::server::{CONTENT_TYPE as METRICS, Control, Reloaded, Wish};
 /// get through.
 const WAITERS: usize = 32;
 
+/// What all calls are, for programs.
+const DESCRIPTION: &str = include_str!("../../docs/openapi.json");
+
 /// What all calls share.
 #[derive(Debug, Clone)]
 struct Desk {
@@ -59,6 +62,7 @@ pub(super) fn router(control: Control, token: Option<Token>, patience: Patience)
         .route("/api/config", get(config))
         .route("/api/reload", post(reload))
         .route("/api/events", get(follow_events))
+        .route("/api/openapi.json", get(async || text("application/json", DESCRIPTION)))
         .fallback(async || Refusal::not_found("there is nothing here"))
         .method_not_allowed_fallback(async || {
             Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this has other methods: see Allow")

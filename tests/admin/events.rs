@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use homing::admin::{Admin, Patience};
 use homing::clock::Now;
-use homing::config::Config;
 use homing::server::Stop;
 use homing::telemetry::{Event, KEPT};
 use serde_json::{Value, json};
 
+use crate::patience::with;
 use crate::support::authority::Authority;
 use crate::support::events::Subscriber;
 use crate::support::process::{File, Process};
@@ -284,13 +284,7 @@ fn subscribers_are_few_and_leave_their_place_when_they_go() {
 
 /// An admin listener beside the proxy's own, that waits for nobody.
 fn hasty(proxy: &Proxy) -> Admin {
-    let take = Duration::from_millis(200);
-    let config = Config::parse(
-        &setup(&[]).toml().replace("[[pool]]", "[[pool]]\nbackend = [{ address = \"127.0.0.1:1\" }]"),
-        "test",
-    );
-    let admin = config.unwrap().admin.unwrap();
-    Admin::start_with(&admin, proxy.control(), Patience { take, ..Patience::default() }).unwrap()
+    with(proxy, Patience { take: Duration::from_millis(200), ..Patience::default() })
 }
 
 #[test]
