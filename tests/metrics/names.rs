@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -19,9 +18,8 @@ fn everything() -> Page {
     let (authority, backend) = (Authority::new("test"), Backend::named("a"));
     let issued = authority.issue(&["homing.test", "*.homing.test"]);
     let (cert, key) = (issued.cert.display(), issued.key.display());
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let folder = format!("metrics-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
+    // It ends with the authority's folder.
+    let folder = authority.file().with_file_name("state");
     let setup = Setup::of(&[&backend])
         .server(&format!("workers = 1\nstate_dir = \"{}\"", folder.display()))
         .listener(&format!("tls = [{{ cert = \"{cert}\", key = \"{key}\" }}]"))
@@ -32,10 +30,7 @@ fn everything() -> Page {
     let proxy = Proxy::of_file(Path::new(file.path()));
     Hello::plain().connect(proxy.address).get("/", &["X-Room: 1"]);
     proxy.control().reload("api").unwrap();
-    let page = Page::of(&proxy);
-    drop(proxy);
-    fs::remove_dir_all(folder).unwrap();
-    page
+    Page::of(&proxy)
 }
 
 fn text_of(path: &str) -> String {

@@ -43,13 +43,13 @@ impl Page {
         for line in text.lines() {
             if let Some(rest) = line.strip_prefix("# HELP ") {
                 let (name, help) = rest.split_once(' ').expect("a help text");
-                current = name.to_owned();
+                name.clone_into(&mut current);
                 let family = Family { help: help.to_owned(), ..Family::default() };
                 assert!(page.families.insert(current.clone(), family).is_none(), "{name} comes twice");
             } else if let Some(rest) = line.strip_prefix("# TYPE ") {
                 let (name, kind) = rest.split_once(' ').expect("a type");
                 assert_eq!(name, current, "the type of another family");
-                page.families.get_mut(name).unwrap().kind = kind.to_owned();
+                kind.clone_into(&mut page.families.get_mut(name).unwrap().kind);
             } else {
                 let sample = Sample::read(line);
                 let family = page.families.get_mut(&current).unwrap();
