@@ -168,7 +168,9 @@ mod tests {
     #[test]
     fn every_supported_key_is_shown_in_its_table() {
         let mut shown = BTreeSet::new();
-        samples().iter().for_each(|config| names(&config.effective(), &mut shown));
+        for config in samples() {
+            names(&config.effective(), &mut shown);
+        }
         let of = |table: &'static Table| table.keys.iter().map(|key| (table.header, *key));
         // What a preset stands for is shown instead of its name.
         let missing: Vec<_> =
@@ -190,7 +192,7 @@ mod tests {
     fn toml(shown: &Value) -> String {
         let fields = shown.as_object().expect("an object");
         let set = fields.iter().filter(|(_, value)| !value.is_null());
-        set.map(|(key, value)| format!("{key} = {}\n", inline(value))).collect()
+        set.map(|(key, value)| format!("{key} = {}", inline(value))).collect::<Vec<_>>().join("\n")
     }
 
     fn inline(value: &Value) -> String {
