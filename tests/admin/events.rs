@@ -127,7 +127,9 @@ fn rooms_on(proxy: &Proxy, backend: &str) -> Vec<String> {
 
 /// Asks for all rooms, and adds up what is told of their moves.
 fn moves(proxy: &Proxy, rooms: &[String], events: &mut Subscriber) -> Value {
-    rooms.iter().for_each(|room| assert_eq!(proxy.get("/", &[room]).text(), "b"));
+    for room in rooms {
+        assert_eq!(proxy.get("/", &[room]).text(), "b");
+    }
     let mut event = events.until("rebind");
     while event["sessions"].as_u64().unwrap() < rooms.len() as u64 {
         let more = events.until("rebind");
