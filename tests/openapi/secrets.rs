@@ -8,6 +8,22 @@ use crate::support::process::{File, Process};
 use crate::support::{Backend, Setup};
 use crate::{JSON, call};
 
+/// What all operations answer who shows the token, and who shows another.
+fn everything_told(process: &Process, shown: &str) -> String {
+    let mut told = String::new();
+    let operations = Document::read().operations().into_iter();
+    for operation in operations.filter(|operation| operation.path != "/api/events") {
+        let (method, target) = (operation.method.to_uppercase(), operation.target());
+        for fields in [[JSON, shown], [JSON, "Authorization: Bearer wrong-token-0123456789"]] {
+            let response = call(&mut process.connect_admin(), &method, &target, &fields, r#"{"url":"/"}"#);
+            for part in [response.message.head.as_str(), "\n", &response.text(), "\n"] {
+                told.push_str(part);
+            }
+        }
+    }
+    told
+}
+
 #[test]
 fn no_secret_is_shown_anywhere() {
     let backend = Backend::named("a");
@@ -35,24 +51,7 @@ fn no_secret_is_shown_anywhere() {
         let file = File::with(&setup.toml());
         let (process, _) = Process::of_file(&file);
         let shown = format!("Authorization: Bearer {token}");
-        let mut told = String::new();
-        for operation in
-            Document::read().operations().into_iter().filter(|operation| operation.path != "/api/events")
-        {
-            let method = operation.method.to_uppercase();
-            for fields in
-                [&[JSON, shown.as_str()][..], &[JSON, "Authorization: Bearer wrong-token-0123456789"]]
-            {
-                let response = call(
-                    &mut process.connect_admin(),
-                    &method,
-                    &operation.target(),
-                    fields,
-                    r#"{"url":"/"}"#,
-                );
-                told += &format!("{}\n{}\n", response.message.head, response.text());
-            }
-        }
+        let mut told = everything_told(&process, &shown);
         let named = secret_file.path();
         assert!(
             told.contains(token_file.path()) && (told.contains(named) || told.contains("secret_env")),
