@@ -44,7 +44,7 @@ fn session(number: u64) -> Kept {
         epoch: 1_800_000_000_000_000 + number,
         owner: (number % 2) as u32,
         last_seen: 1_800_000_000,
-        seen_again: number % 3 == 0,
+        seen_again: number.is_multiple_of(3),
     }
 }
 
