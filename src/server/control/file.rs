@@ -96,7 +96,7 @@ impl Control {
         let config = self.load()?;
         let changes = self.changes(&config);
         if changes.unchanged {
-            self.warn_of_what_waits(&config);
+            self.warn_of(&config);
         } else {
             self.apply(&config)?;
         }

@@ -48,14 +48,14 @@ impl Control {
     pub fn apply(&self, config: &Config) -> Result<(), ApplyError> {
         let mut current = self.current();
         self.put_in_force(config)?;
-        self.warn_of_what_waits(config);
-        super::super::warn_of_unverified(config);
+        self.warn_of(config);
         current.replace(config.clone());
         Ok(())
     }
 
-    /// Says what of a configuration counts only after the next start.
-    pub(super) fn warn_of_what_waits(&self, config: &Config) {
+    /// Says what of a configuration counts only after the next start, and which backends could be anybody.
+    pub(super) fn warn_of(&self, config: &Config) {
+        crate::server::warn_of_unverified(config);
         for what in config::at_next_start(&self.started, config) {
             tracing::warn!(what, "changed in the file; takes effect at the next start");
         }
