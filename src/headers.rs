@@ -365,8 +365,8 @@ fn is_plain_number(text: &[u8]) -> bool {
     digits && (text == b"0" || !text.starts_with(b"0"))
 }
 
-/// The number that all lengths agree on.
-fn length(headers: &HeaderMap) -> Option<u64> {
+/// The number that all `Content-Length` fields agree on; `None` if they do not, or there is none.
+pub fn length(headers: &HeaderMap) -> Option<u64> {
     let fields = headers.get_all(header::CONTENT_LENGTH).into_iter();
     let mut listed = fields.flat_map(|field| field.as_bytes().split(|&b| b == b','));
     let number = |text: &[u8]| {

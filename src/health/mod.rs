@@ -163,7 +163,7 @@ impl Monitor {
 
 fn start(subject: Subject, first_check: mpsc::Sender<()>) -> Running {
     let (nudges, heard) = mpsc::channel(REPORTS);
-    let task = tokio::spawn(Checker::new(subject.clone()).run(heard, first_check));
+    let task = tokio::task::spawn_local(Checker::new(subject.clone()).run(heard, first_check));
     Running { subject, nudges, task }
 }
 

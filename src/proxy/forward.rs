@@ -8,7 +8,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, Request, Response};
+use http::request::Parts;
+use http::{HeaderValue, Response};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::{sleep, timeout};
 
@@ -56,8 +57,9 @@ pub(super) struct Forward {
     force: Option<Tie>,
     /// Whether its backend refused it, but was found to be up.
     acquitted: bool,
+    head: Parts,
     /// None only while it is on its way.
-    request: Option<Request<Outgoing>>,
+    body: Option<Outgoing>,
     /// The client's end of a tunnel, where one was asked for.
     upgrade: Option<ClientEnd>,
     reply: Reply,
@@ -84,7 +86,7 @@ enum Next {
 enum Sent {
     Answered(Response<Arriving>),
     /// Nothing of it was sent, and it may be sent again.
-    Unsent(Box<Request<Outgoing>>),
+    Unsent(Outgoing),
     /// Its connection broke without an octet of a response.
     Broken,
     Failed(Error),
@@ -100,7 +102,7 @@ impl Forward {
         let membership = Rc::new(worker.exchanges.begin());
         let limits = &current.snapshot.limits;
         let (client, start) = (asked.client.clone(), asked.start);
-        let Outbound { request, upgrade, reply } =
+        let Outbound { head, body, upgrade, reply } =
             outbound::prepare(asked, &membership, current.pool(plan.pool), limits, worker.clock);
         Box::new(Self {
             now: worker.recent(),
@@ -115,7 +117,8 @@ impl Forward {
             room: Room::default(),
             force: None,
             acquitted: false,
-            request: Some(request),
+            head,
+            body: Some(body),
             upgrade,
             reply,
         })
@@ -142,7 +145,7 @@ impl Forward {
                 }
                 Sent::Unsent(returned) => {
                     self.now = self.worker.clock.now();
-                    self.request = Some(*returned);
+                    self.body = Some(returned);
                     self.reply.record = running.take_record();
                     if !running.is_reused() && !self.tries_again(&decision, &running) {
                         return self.fail(&Error::Broken);
@@ -150,9 +153,9 @@ impl Forward {
                 }
                 Sent::Broken => {
                     self.now = self.worker.clock.now();
-                    self.request = self.tries.again();
+                    self.body = self.tries.again();
                     self.reply.record = running.take_record();
-                    if self.request.is_none() || !self.tries_again(&decision, &running) {
+                    if self.body.is_none() || !self.tries_again(&decision, &running) {
                         return self.fail(&Error::Broken);
                     }
                 }
@@ -380,16 +383,16 @@ impl Forward {
     async fn send(&mut self, running: &mut Running) -> Sent {
         self.membership.wait_for(Phase::Head, self.now.after(self.pool().timeouts.response));
         let epoch = running.epoch();
-        let (Some(link), Some(mut request)) = (&mut running.link, self.request.take()) else {
+        let (Some(link), Some(body)) = (&mut running.link, self.body.take()) else {
             return Sent::Failed(Error::Broken);
         };
         if self.upgrade.is_none() {
-            self.tries.keep(&request, self.current.pool(self.plan.pool).retry);
+            self.tries.keep((&self.head.method, &body), self.current.pool(self.plan.pool).retry);
         }
-        if let Some(epoch) = epoch.filter(|_| self.pool().tells_epochs()) {
-            request.headers_mut().insert(headers::X_SESSION_EPOCH, HeaderValue::from(epoch));
+        if let Some(epoch) = epoch.filter(|_| self.current.pool(self.plan.pool).tells_epochs()) {
+            self.head.headers.insert(headers::X_SESSION_EPOCH, HeaderValue::from(epoch));
         }
-        let answered = self.membership.unless_called(pin!(link.send(request))).await;
+        let answered = self.membership.unless_called(pin!(link.send(&self.head, body))).await;
         match answered {
             Ok(Ok(response)) => Sent::Answered(response),
             Ok(Err(error)) => self.not_sent(running, error),

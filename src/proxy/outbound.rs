@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use http::{Extensions, HeaderValue, Request, Version, header};
+use http::request::Parts;
+use http::{Extensions, HeaderValue, Version, header};
 use http_body::Body as _;
 
 use super::error::is_grpc;
@@ -18,7 +19,8 @@ use crate::transport::{Gate, Outgoing, Pace};
 /// A request ready to be sent, and what stays behind.
 #[derive(Debug)]
 pub(super) struct Outbound {
-    pub(super) request: Request<Outgoing>,
+    pub(super) head: Parts,
+    pub(super) body: Outgoing,
     /// The client's end of a tunnel, where one was asked for.
     pub(super) upgrade: Option<ClientEnd>,
     pub(super) reply: Reply,
@@ -58,24 +60,22 @@ pub(super) fn prepare(
         parts.headers.insert(header::HOST, HeaderValue::from_static(""));
     }
     if body.is_end_stream() {
-        let mut request = Request::from_parts(parts, Outgoing::empty());
-        Gate::listen(None, interim, &mut request);
-        return Outbound { request, upgrade, reply };
+        Gate::listen(None, interim, &mut parts.extensions);
+        return Outbound { head: parts, body: Outgoing::empty(), upgrade, reply };
     }
     // A known length came in a Content-Length that hyper has checked; it is still there.
     if body.size_hint().exact().is_none() {
         parts.headers.remove(header::CONTENT_LENGTH);
         parts.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    let mut request = Request::from_parts(parts, Outgoing::empty());
     let gate = expects.then(Gate::closed);
-    Gate::listen(gate.as_ref(), interim, &mut request);
+    Gate::listen(gate.as_ref(), interim, &mut parts.extensions);
     let pace = Pace {
         exchange: exchange.clone(),
         client: limits.body_timeout,
         backend: pool.timeouts.response,
         clock,
     };
-    *request.body_mut() = Outgoing::stream(body, limits.body_bytes, pace, gate);
-    Outbound { request, upgrade, reply }
+    let body = Outgoing::stream(body, limits.body_bytes, pace, gate);
+    Outbound { head: parts, body, upgrade, reply }
 }

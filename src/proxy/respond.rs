@@ -28,10 +28,6 @@ pub(super) fn respond(
     {
         return refuse(running);
     }
-    // Hyper would speak HTTP/1.0 on this connection from now on, and drop bodies of unknown length without a word.
-    if response.version() < Version::HTTP_11 {
-        running.use_no_more();
-    }
     let now = running.worker.clock.now();
     running.answered(response.status(), now);
     lesson::learn_head(&mut running, plan.key.as_ref(), response.headers(), now);

@@ -1,5 +1,6 @@
 //! An exchange that runs: everything that ends with it, wherever it ends.
 
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -27,8 +28,6 @@ pub(super) struct Running {
     pub(super) record: Option<Box<Record>>,
     /// The connection to the backend; none once it serves others, or a tunnel.
     pub(super) link: Option<Link>,
-    /// The connection serves nobody after this.
-    is_last: bool,
     pool: usize,
     backend: u32,
     lease: Option<Lease>,
@@ -102,7 +101,6 @@ impl Running {
             membership,
             record,
             link: Some(link),
-            is_last: false,
             pool,
             backend,
             lease,
@@ -178,10 +176,10 @@ impl Running {
         self.stage = Stage::Ended(self.seen);
     }
 
-    /// The connections become a tunnel.
-    pub(super) fn tunnels(&mut self) {
-        self.link = None;
+    /// The connections become a tunnel; returns the one to the backend.
+    pub(super) fn tunnels(&mut self) -> Option<Link> {
         self.stage = Stage::Tunnelled;
+        self.link.take()
     }
 
     /// The pool as this worker sees it now.
@@ -194,17 +192,33 @@ impl Running {
         self.lease.map(|lease| lease.epoch)
     }
 
-    /// The connection is closed when the response has ended.
-    pub(super) fn use_no_more(&mut self) {
-        self.is_last = true;
-    }
-
     /// The response has ended as it should: others may use the connection.
     pub(super) fn finish(mut self) {
         self.membership.wait_for(Phase::Over, Now::NEVER);
-        if let Some(link) = self.link.take().filter(|_| !self.is_last) {
-            link.keep(self.seen, self.pool().timeouts.keep_alive);
+        match self.link.take() {
+            Some(link) if link.is_sending() => self.send_on(link),
+            Some(link) => link.keep(self.seen, self.pool().timeouts.keep_alive),
+            None => {}
         }
+    }
+
+    /// The rest of the request is still being sent: its session key is held until then, and whoever takes it elsewhere
+    /// ends that first.
+    fn send_on(&mut self, link: Link) {
+        let (worker, current, membership) =
+            (self.worker.clone(), self.current.clone(), self.membership.clone());
+        let (lease, pool) = (self.lease.take(), self.pool);
+        tokio::task::spawn_local(async move {
+            let sent = membership.unless_called(pin!(link.sent())).await;
+            let (pool, now) = (current.pool(pool), worker.clock.now());
+            match sent {
+                Ok(()) => link.keep(now, pool.timeouts.keep_alive),
+                Err(_) => drop(link),
+            }
+            if let Some(lease) = lease {
+                pool.release(lease, now);
+            }
+        });
     }
 
     /// Lets go of the session key: nothing of this exchange reaches its backend any more.

@@ -8,8 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::upgrade::{OnUpgrade, Parts};
-use hyper_util::rt::TokioIo;
+use hyper::upgrade::Parts;
 use tokio::io::AsyncWrite;
 use tokio::time::timeout;
 
@@ -20,11 +19,10 @@ use super::upgrade::{ClientEnd, Upgrade};
 use crate::pool::Closing;
 use crate::transport::Wire;
 use crate::transport::exchange::Phase;
-use crate::transport::heard::BackendIo;
 use crate::transport::io::ClientIo;
 use crate::watch::Call;
 
-/// For both sides to hand over their connections after a 101.
+/// For the client's connection to be handed over after a 101.
 const OPENING: Duration = Duration::from_secs(10);
 /// After one side has ended, for the other.
 const LINGER: Duration = Duration::from_secs(10);
@@ -80,14 +78,14 @@ enum End {
     Called(Call),
 }
 
-/// Waits for both connections, then carries bytes. The exchange ends with the tunnel.
-pub(super) async fn run(client: ClientEnd, backend: OnUpgrade, mut running: Running, worker: &Worker) {
+/// Waits for the client's connection, then carries bytes. The exchange ends with the tunnel.
+pub(super) async fn run(client: ClientEnd, backend: Option<Side>, mut running: Running, worker: &Worker) {
     running.membership.wait_for(Phase::Tunnel, worker.clock.now().after(OPENING));
     // The connection counts as the client's as long as the tunnel is open.
     let ClientEnd { upgrade: mut client, client: _connection } = client;
-    let both = async { tokio::try_join!(client_side(&mut client), backend_side(backend)) };
-    let mut tunnel = match running.membership.unless_called(pin!(both)).await {
-        Ok(Ok((client, backend))) => Tunnel::open(client, backend),
+    let Some(backend) = backend else { return unopened(&mut running, "the backend has gone".into()) };
+    let mut tunnel = match running.membership.unless_called(pin!(client_side(&mut client))).await {
+        Ok(Ok(client)) => Tunnel::open(client, backend),
         Ok(Err(why)) => return unopened(&mut running, format!("the tunnel did not open: {why}")),
         Err(_) => return unopened(&mut running, "the tunnel did not open in time".into()),
     };
@@ -119,7 +117,7 @@ fn unopened(running: &mut Running, why: String) {
 }
 
 /// A wire, and what was read ahead of it.
-type Side = (Wire, Bytes);
+pub(super) type Side = (Wire, Bytes);
 
 /// Takes the client's wire out of the hands of whoever carried its request.
 async fn client_side(upgrade: &mut Upgrade) -> Result<Side, String> {
@@ -134,12 +132,6 @@ async fn client_side(upgrade: &mut Upgrade) -> Result<Side, String> {
             Ok((wire, Bytes::new()))
         }
     }
-}
-
-async fn backend_side(upgrade: OnUpgrade) -> Result<Side, String> {
-    let upgraded = upgrade.await.map_err(|error| error.to_string())?;
-    let parts: Parts<TokioIo<BackendIo>> = upgraded.downcast().map_err(|_| "not a connection".to_owned())?;
-    Ok((parts.io.into_inner().into_inner(), parts.read_buf))
 }
 
 impl Tunnel {

@@ -13,7 +13,7 @@ use super::body::Body;
 use super::running::Running;
 use super::{Active, Client, Worker, tunnel};
 use crate::headers;
-use crate::transport::{Arriving, Wire};
+use crate::transport::{Arriving, Link, Wire};
 
 /// The one protocol that is tunnelled.
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
@@ -112,13 +112,8 @@ impl ClientEnd {
 }
 
 /// Opens the tunnel that the client asked for and this 101 grants.
-pub(super) fn open(
-    mut response: Response<Arriving>,
-    mut running: Running,
-    client: ClientEnd,
-) -> Response<Body> {
-    let backend = hyper::upgrade::on(&mut response);
-    running.tunnels();
+pub(super) fn open(response: Response<Arriving>, mut running: Running, client: ClientEnd) -> Response<Body> {
+    let backend = running.tunnels().and_then(Link::into_wire);
     let is_stream = matches!(client.upgrade, Upgrade::Http2(_));
     let worker = Rc::clone(&running.worker);
     tokio::task::spawn_local(async move { tunnel::run(client, backend, running, &worker).await });

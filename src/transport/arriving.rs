@@ -6,7 +6,8 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use h2::RecvStream;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
+
+use super::http1::{Fault, Incoming};
 
 /// A response body as it comes.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ enum Kind {
 pub enum BrokenOff {
     /// On an HTTP/1.1 connection.
     #[error(transparent)]
-    Http1(#[from] hyper::Error),
+    Http1(#[from] Fault),
     /// On a stream of an HTTP/2 connection, which was reset or whose connection broke.
     #[error(transparent)]
     Http2(#[from] h2::Error),

@@ -5,15 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
 use rustix::io::Errno;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-
-use super::heard::{BackendIo, Heard};
-use super::{Outgoing, Wire};
 
 /// Why a connection could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -27,9 +22,6 @@ pub enum DialError {
     /// The system says why.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The connection broke at once.
-    #[error("the connection broke: {0}")]
-    Handshake(#[from] hyper::Error),
     /// TLS could not be agreed on, or the backend is not who it should be.
     #[error("TLS: {0}")]
     Tls(#[source] io::Error),
@@ -90,24 +82,6 @@ pub(super) async fn tcp(address: SocketAddr) -> Result<TcpStream, DialError> {
     stream.set_nodelay(true)?;
     SockRef::from(&stream).set_tcp_keepalive(&keep_alive())?;
     Ok(stream)
-}
-
-/// Speaks HTTP/1.1 on a connection to `address`. Must be called on a worker's runtime: a local task drives it.
-pub(super) async fn http1(
-    wire: Wire,
-    address: SocketAddr,
-) -> Result<(SendRequest<Outgoing>, Heard), DialError> {
-    let mut builder = http1::Builder::new();
-    builder.writev(false).max_header_size(MAX_RESPONSE_HEAD).max_buf_size(MAX_BUFFER);
-    let heard = Heard::default();
-    let io = TokioIo::new(BackendIo::new(wire, heard.clone()));
-    let (sender, connection) = builder.handshake::<_, Outgoing>(io).await?;
-    tokio::task::spawn_local(async move {
-        if let Err(error) = connection.with_upgrades().await {
-            tracing::debug!(%address, %error, "connection to a backend ended");
-        }
-    });
-    Ok((sender, heard))
 }
 
 /// How sockets find out that the other end has vanished without a word: after two minutes of silence.

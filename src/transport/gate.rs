@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use http::{HeaderMap, Request, StatusCode};
+use http::{Extensions, HeaderMap, StatusCode};
 use tokio::time::{Sleep, sleep};
 
 use super::Interim;
@@ -42,17 +42,14 @@ impl Gate {
         Self { opened: Arc::default(), patience: Box::pin(sleep(PATIENCE)) }
     }
 
-    /// The gate, and the way back to the client, hear of what a backend says before its response to `request`.
-    pub fn listen<B>(gate: Option<&Self>, interim: Option<Interim>, request: &mut Request<B>) {
+    /// The gate, and the way back to the client, hear of what a backend says before its response to the request that has
+    /// these `extensions`.
+    pub fn listen(gate: Option<&Self>, interim: Option<Interim>, extensions: &mut Extensions) {
         let opened = gate.map(|gate| gate.opened.clone());
         if opened.is_none() && interim.is_none() {
             return;
         }
-        let listener = Listener { opened, interim };
-        request.extensions_mut().insert(listener.clone());
-        hyper::ext::on_informational(request, move |response| {
-            listener.hear(response.status(), response.headers());
-        });
+        extensions.insert(Listener { opened, interim });
     }
 
     /// Another backend is asked, and has its own time to answer. It opens the gate by what [`Self::listen`] has put into

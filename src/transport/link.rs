@@ -1,20 +1,20 @@
 //! Connections to one backend that can carry requests: those that idle, those that are shared, and those being made.
 
 use std::cell::{Cell, RefCell};
-use std::error::Error as _;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
-use hyper::client::conn::http1::SendRequest;
+use bytes::Bytes;
+use http::Response;
+use http::request::Parts;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::heard::Heard;
+use super::http1::{Connection, Fault};
 use super::shared::{MAX_STREAMS, Place, Shared};
-use super::{Arriving, BrokenOff, DialError, Outgoing, Way, dial};
+use super::{Arriving, BrokenOff, DialError, Outgoing, Way, Wire};
 use crate::clock::Now;
 use crate::config::{Protocol, Timeouts};
 
@@ -30,7 +30,7 @@ pub struct Link {
 #[derive(Debug)]
 enum Carrier {
     /// A whole connection.
-    Http1(SendRequest<Outgoing>, Heard),
+    Http1(Connection),
     /// A stream of a shared one.
     Http2(Place),
 }
@@ -51,8 +51,7 @@ pub struct Links {
 
 #[derive(Debug)]
 struct Idle {
-    sender: SendRequest<Outgoing>,
-    heard: Heard,
+    connection: Connection,
     expires: Now,
 }
 
@@ -75,8 +74,8 @@ pub const MAX_IDLE: usize = 1024;
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
 pub struct Unanswered {
-    /// The request, where nothing of it was sent, or the backend says that it has done nothing with it.
-    pub request: Option<Box<Request<Outgoing>>>,
+    /// The body of the request, where nothing of it was sent, or the backend says that it has done nothing with it.
+    pub unsent: Option<Outgoing>,
     /// What happened.
     #[source]
     pub error: BrokenOff,
@@ -84,13 +83,13 @@ pub struct Unanswered {
 
 impl Unanswered {
     /// Nothing was done with the request.
-    pub(super) fn untouched(request: Request<Outgoing>, error: impl Into<BrokenOff>) -> Self {
-        Self { request: Some(Box::new(request)), error: error.into() }
+    pub(super) fn untouched(body: Outgoing, error: impl Into<BrokenOff>) -> Self {
+        Self { unsent: Some(body), error: error.into() }
     }
 
     /// Nobody knows what was done with the request.
     pub(super) fn lost(error: impl Into<BrokenOff>) -> Self {
-        Self { request: None, error: error.into() }
+        Self { unsent: None, error: error.into() }
     }
 
     /// Whether the connection broke, or the stream of the request was reset: by the other side, or by whatever is in
@@ -98,10 +97,7 @@ impl Unanswered {
     pub fn is_broken(&self) -> bool {
         let is_io = |error: &io::Error| error.kind() != io::ErrorKind::TimedOut;
         match &self.error {
-            BrokenOff::Http1(error) => {
-                let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-                error.is_incomplete_message() || source.is_some_and(is_io)
-            }
+            BrokenOff::Http1(fault) => fault.is_broken(),
             BrokenOff::Http2(error) => error.get_io().map_or(error.is_remote(), is_io),
         }
     }
@@ -109,7 +105,7 @@ impl Unanswered {
     /// Whether the backend answered what is not HTTP.
     pub fn is_nonsense(&self) -> bool {
         match &self.error {
-            BrokenOff::Http1(error) => error.is_parse(),
+            BrokenOff::Http1(fault) => matches!(fault, Fault::Nonsense(_)),
             BrokenOff::Http2(error) => error.is_library(),
         }
     }
@@ -119,28 +115,19 @@ impl Link {
     /// Sends a request and waits for the head of the response.
     ///
     /// # Errors
-    /// There is none; the request comes back where it may be sent again.
-    pub async fn send(&mut self, request: Request<Outgoing>) -> Result<Response<Arriving>, Unanswered> {
+    /// There is none; the body comes back where the request may be sent again.
+    pub async fn send(&mut self, head: &Parts, body: Outgoing) -> Result<Response<Arriving>, Unanswered> {
         match &mut self.carrier {
-            Carrier::Http1(sender, heard) => {
-                heard.forget();
-                match sender.try_send_request(request).await {
-                    Ok(response) => Ok(response.map(Arriving::from)),
-                    Err(mut error) => {
-                        let request = error.take_message().map(Box::new);
-                        Err(Unanswered { request, error: error.into_error().into() })
-                    }
-                }
-            }
+            Carrier::Http1(connection) => Ok(connection.send(head, body).await?.map(Arriving::from)),
             // Boxed: it would count in the size of every request's future, also of those that go by HTTP/1.1.
-            Carrier::Http2(place) => Box::pin(place.send(request, self.home.way.dialing.scheme())).await,
+            Carrier::Http2(place) => Box::pin(place.send(head, body, self.home.way.dialing.scheme())).await,
         }
     }
 
     /// Whether something of a response to the last request came, though it did not become one.
     pub fn has_heard(&self) -> bool {
         match &self.carrier {
-            Carrier::Http1(_, heard) => heard.anything(),
+            Carrier::Http1(connection) => connection.has_heard(),
             // A stream has a response as soon as there is any of it.
             Carrier::Http2(_) => false,
         }
@@ -149,13 +136,30 @@ impl Link {
     /// Keeps the connection, whose exchange is over, for others, for so long after `now`.
     pub fn keep(self, now: Now, keep_alive: Duration) {
         match self.carrier {
-            Carrier::Http1(sender, heard) => {
+            Carrier::Http1(connection) => {
                 let mut idle = self.home.idle.borrow_mut();
-                if !keep_alive.is_zero() && !sender.is_closed() && idle.len() < MAX_IDLE {
-                    idle.push(Idle { sender, heard, expires: now.after(keep_alive) });
+                if !keep_alive.is_zero() && connection.is_free() && idle.len() < MAX_IDLE {
+                    connection.rest();
+                    idle.push(Idle { connection, expires: now.after(keep_alive) });
                 }
             }
             Carrier::Http2(place) => place.set_keep_alive(keep_alive),
+        }
+    }
+
+    /// Whether a request body is being sent, and the backend takes it though its response may be over.
+    pub fn is_sending(&self) -> bool {
+        match &self.carrier {
+            Carrier::Http1(connection) => connection.is_sending(),
+            // The stream is reset with its place.
+            Carrier::Http2(_) => false,
+        }
+    }
+
+    /// Completes when no request body is being sent any more.
+    pub async fn sent(&self) {
+        if let Carrier::Http1(connection) = &self.carrier {
+            connection.sent().await;
         }
     }
 
@@ -163,9 +167,16 @@ impl Link {
     /// a stream of an HTTP/2 connection reset.
     pub async fn closed(self) {
         match self.carrier {
-            // Fails when it is closed, which it is as soon as what it carries was given up; otherwise this closes it.
-            Carrier::Http1(mut sender, _) => drop(sender.ready().await),
+            Carrier::Http1(connection) => drop(connection),
             Carrier::Http2(place) => place.closed().await,
+        }
+    }
+
+    /// The wire of a connection that another protocol is spoken on from now on, and what was read ahead.
+    pub fn into_wire(self) -> Option<(Wire, Bytes)> {
+        match self.carrier {
+            Carrier::Http1(connection) => connection.into_wire(),
+            Carrier::Http2(_) => None,
         }
     }
 }
@@ -203,10 +214,12 @@ impl Links {
 
     fn take_idle(&self) -> Option<Carrier> {
         let mut idle = self.idle.borrow_mut();
-        while idle.pop_if(|link| link.sender.is_closed()).is_some() {}
-        let ready = idle.iter().rposition(|link| link.sender.is_ready())?;
-        let Idle { sender, heard, .. } = idle.remove(ready);
-        Some(Carrier::Http1(sender, heard))
+        while let Some(Idle { connection, .. }) = idle.pop() {
+            if connection.is_quiet() {
+                return Some(Carrier::Http1(connection));
+            }
+        }
+        None
     }
 
     /// A new connection, or, for HTTP/2, a place on one that is being made: a request makes one itself only if those on
@@ -218,8 +231,8 @@ impl Links {
         let limit = timeouts.connect;
         if self.way.dialing.protocol() == Protocol::Http1 {
             let made = timeout(limit, self.dial_http1()).await;
-            let (sender, heard) = made.map_err(|_| DialError::TimedOut(limit))??;
-            return Ok(Link { carrier: Carrier::Http1(sender, heard), used: false, home: self.clone() });
+            let connection = made.map_err(|_| DialError::TimedOut(limit))??;
+            return Ok(Link { carrier: Carrier::Http1(connection), used: false, home: self.clone() });
         }
         for _ in 0..ATTEMPTS {
             let attempt = self.attempt_with_room().unwrap_or_else(|| self.begin_attempt(timeouts));
@@ -231,8 +244,8 @@ impl Links {
         Err(DialError::TakesNothing)
     }
 
-    async fn dial_http1(&self) -> Result<(SendRequest<Outgoing>, Heard), DialError> {
-        dial::http1(self.way.wire(Protocol::Http1).await?, self.way.address).await
+    async fn dial_http1(&self) -> Result<Connection, DialError> {
+        Ok(Connection::new(self.way.wire(Protocol::Http1).await?))
     }
 
     async fn dial_http2(&self) -> Result<Rc<Shared>, DialError> {
@@ -273,7 +286,7 @@ impl Links {
 
     /// Closes connections that idled for too long, and forgets those that take no more requests.
     pub fn expire(&self, now: Now) {
-        self.idle.borrow_mut().retain(|link| !link.sender.is_closed() && link.expires > now);
+        self.idle.borrow_mut().retain(|link| link.expires > now && link.connection.is_quiet());
         self.shared.borrow_mut().retain(|shared| !shared.is_over(now));
     }
 }

@@ -8,7 +8,7 @@ mod dialing;
 pub mod exchange;
 mod gate;
 mod grpc;
-pub mod heard;
+mod http1;
 mod introduction;
 pub mod io;
 mod link;

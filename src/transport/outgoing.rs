@@ -108,6 +108,13 @@ impl Outgoing {
         Self(Some(Sending { body, turn, again: Bytes::new(), trailers: None }))
     }
 
+    /// Puts back what was taken of a body first, and was not sent.
+    pub(super) fn put_back(&mut self, first: Bytes) {
+        if let Some(sending) = &mut self.0 {
+            sending.again = first;
+        }
+    }
+
     /// Keeps from now on what comes of a body of which nothing has come yet.
     pub fn keep(&self) -> Replay {
         let body = self.0.as_ref().map(|sending| sending.body.clone());

@@ -6,12 +6,11 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use http_body::Body;
-use http_body_util::{BodyExt, Empty};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Arriving, BrokenOff, DialError, Way, Wire, grpc, shared};
+use super::http1::Connection;
+use super::{Arriving, BrokenOff, DialError, Outgoing, Way, Wire, grpc, shared};
 use crate::config::Protocol;
 
 /// Why there is no answer.
@@ -29,12 +28,6 @@ pub enum ProbeError {
     /// No response in time.
     #[error("no response within {0:?}")]
     TimedOut(Duration),
-}
-
-impl From<hyper::Error> for ProbeError {
-    fn from(error: hyper::Error) -> Self {
-        Self::Http(error.into())
-    }
 }
 
 impl From<h2::Error> for ProbeError {
@@ -136,11 +129,12 @@ pub async fn http(question: Question<'_>) -> Result<Answer, ProbeError> {
         .header(header::HOST, host)
         .header(header::USER_AGENT, AGENT)
         .header(header::CONNECTION, "close")
-        .body(Empty::<Bytes>::new())?;
+        .body(())?;
+    let (parts, ()) = request.into_parts();
     match protocol {
-        Protocol::Http1 => over_http1(wire, request, bounds).await,
+        Protocol::Http1 => over_http1(wire, parts, bounds).await,
         Protocol::Http2 => {
-            let head = shared::head(&request.into_parts().0, way.dialing.scheme());
+            let head = shared::head(&parts, way.dialing.scheme());
             over_http2(wire, (head, Bytes::new()), bounds).await
         }
     }
@@ -176,21 +170,11 @@ pub async fn grpc(
     Ok((answer, complaint))
 }
 
-async fn over_http1(
-    wire: Wire,
-    request: Request<Empty<Bytes>>,
-    bounds: Bounds,
-) -> Result<Answer, ProbeError> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(wire)).await?;
-    let answer = async move {
-        let (head, incoming) = bounds.keep(sender.send_request(request)).await??.into_parts();
-        Ok(read(head, incoming.into(), bounds).await)
-    };
-    tokio::select! {
-        answer = answer => answer,
-        // The answer may have been read ahead of the connection's end.
-        Err(error) = connection => Err(error.into()),
-    }
+async fn over_http1(wire: Wire, head: Parts, bounds: Bounds) -> Result<Answer, ProbeError> {
+    let connection = Connection::new(wire);
+    let answer = bounds.keep(connection.send(&head, Outgoing::empty())).await?;
+    let (head, incoming) = answer.map_err(|unanswered| unanswered.error)?.into_parts();
+    Ok(read(head, incoming.into(), bounds).await)
 }
 
 async fn over_http2(

@@ -156,16 +156,16 @@ impl Place {
     /// Sends a request and waits for the head of the response.
     pub(super) async fn send(
         &mut self,
-        request: Request<Outgoing>,
+        parts: &Parts,
+        body: Outgoing,
         scheme: Scheme,
     ) -> Result<Response<Arriving>, Unanswered> {
-        let (parts, body) = request.into_parts();
         let mut sender = self.shared.sender.clone();
         if let Err(error) = poll_fn(|cx| sender.poll_ready(cx)).await {
-            return Err(Unanswered::untouched(Request::from_parts(parts, body), error));
+            return Err(Unanswered::untouched(body, error));
         }
         let is_empty = body.is_end_stream();
-        let (answer, stream) = match sender.send_request(head(&parts, scheme), is_empty) {
+        let (answer, stream) = match sender.send_request(head(parts, scheme), is_empty) {
             Ok(sent) => sent,
             Err(error) => return Err(Unanswered::lost(error)),
         };
@@ -184,7 +184,7 @@ impl Place {
                 let is_unprocessed = is_unprocessed(&error);
                 self.shared.refuses.set(self.shared.refuses.get() || is_unprocessed);
                 Err(if is_empty && is_unprocessed {
-                    Unanswered::untouched(Request::from_parts(parts, Outgoing::empty()), error)
+                    Unanswered::untouched(Outgoing::empty(), error)
                 } else {
                     Unanswered::lost(error)
                 })

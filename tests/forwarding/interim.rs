@@ -45,6 +45,13 @@ fn interim_responses_without_end_are_bounded_by_the_response_timeout() {
 }
 
 #[test]
+fn more_interim_responses_than_anybody_needs_are_none() {
+    let interim = "HTTP/1.1 102 Processing\r\n\r\n".repeat(1001);
+    let backend = Backend::answering("a", format!("{interim}HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+    assert_eq!(Proxy::to(&backend).get("/", &[]).status, 502);
+}
+
+#[test]
 fn an_agreeing_backend_gets_the_body() {
     let (mut client, backend, _proxy) = expecting(|conn| {
         let mut request = conn.head().unwrap();

@@ -209,3 +209,23 @@ fn requests_in_flight_end_before_their_room_moves() {
         assert_eq!((answer.status, answer.field("retry-after")), (503, Some("1")));
     }
 }
+
+#[test]
+fn a_key_is_held_until_its_body_is_sent_though_the_answer_is_over() {
+    let backend = Backend::start("a", |conn| {
+        let mut request = conn.head().unwrap();
+        conn.send(ok("early"));
+        conn.body(&mut request);
+        conn.until_closed();
+    });
+    let proxy = Setup::of(&[&backend]).sticky("\"query:room\"").start();
+    let live = || proxy.control().session("app", b"7").unwrap().map(|session| session.live);
+    let mut client = proxy.connect();
+    client.send("POST /?room=7 HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nx");
+    assert_eq!(client.response().text(), "early");
+    eventually("the exchange is over", || proxy.status("a").in_flight == 0);
+    assert_eq!(live(), Some(1));
+    client.send("yz!");
+    eventually("the key is let go", || live() == Some(0));
+    assert_eq!(backend.request().text(), "xyz!");
+}

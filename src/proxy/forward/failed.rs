@@ -45,11 +45,11 @@ impl Forward {
 
     /// What it means that a request could not be sent, or got no response.
     pub(super) fn not_sent(&self, running: &Running, mut unanswered: Unanswered) -> Sent {
-        if let Some(request) = unanswered.request.take() {
+        if let Some(body) = unanswered.unsent.take() {
             if !running.is_reused() {
                 running.failed();
             }
-            return Sent::Unsent(request);
+            return Sent::Unsent(body);
         }
         match self.membership.fault() {
             Some(Fault::TooLong) => return Sent::Failed(Error::BodyTooLong),

@@ -55,14 +55,16 @@ fn poll_answer(
     hints: &mut mpsc::Receiver<Box<Response<()>>>,
     respond: &mut SendResponse<Bytes>,
 ) -> Poll<Option<Response<Body>>> {
-    while let Poll::Ready(Some(hint)) = hints.poll_recv(cx) {
-        // Fails where the stream is over, which is heard of below.
-        let _ = respond.send_informational(*hint);
-    }
     if respond.poll_reset(cx).is_ready() {
         return Poll::Ready(None);
     }
-    let Ok(response) = ready!(Pin::new(answer).poll(cx));
+    let answered = Pin::new(answer).poll(cx);
+    // Asked after the answer: the last hints may have come together with it.
+    while let Poll::Ready(Some(hint)) = hints.poll_recv(cx) {
+        // Fails where the stream is over, which is heard of at the next call.
+        let _ = respond.send_informational(*hint);
+    }
+    let Ok(response) = ready!(answered);
     Poll::Ready(Some(response))
 }
 

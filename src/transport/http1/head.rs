@@ -1,0 +1,338 @@
+//! Heads of messages as octets: requests written, responses read, and what a response's head says of where its body
+//! ends (RFC 9112 §6.3).
+
+use std::mem::MaybeUninit;
+
+use bytes::{Bytes, BytesMut};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header};
+use httparse::{EMPTY_HEADER, Header, ParserConfig, Status};
+use hyper::ext::ReasonPhrase;
+
+use super::Fault;
+use super::chunked::Chunked;
+use crate::headers;
+use crate::transport::dial::MAX_RESPONSE_HEAD;
+
+/// Fields of a response head, or of a trailer section.
+const MAX_FIELDS: usize = 100;
+
+/// Where the body of a response ends.
+#[derive(Debug)]
+pub(super) enum Framing {
+    /// After so many octets.
+    Length(u64),
+    /// Where its coding says.
+    Chunked(Chunked),
+    /// With the connection.
+    Close,
+}
+
+/// A response's head, and what it says of its connection.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) response: Response<()>,
+    pub(super) framing: Framing,
+    /// Whether the connection may carry another exchange after this one.
+    pub(super) persists: bool,
+}
+
+/// Writes the head of a request behind what is in `out`.
+pub(super) fn write(parts: &Parts, out: &mut Vec<u8>) {
+    let (root, target) = target(parts);
+    out.reserve(64 + target.len() + 48 * parts.headers.len());
+    for piece in [parts.method.as_str(), " ", root, target, " HTTP/1.1\r\n"] {
+        out.extend_from_slice(piece.as_bytes());
+    }
+    write_fields(&parts.headers, out);
+}
+
+/// What is asked for, in origin form: an empty path is the root (RFC 9112 §3.2.1).
+fn target(parts: &Parts) -> (&str, &str) {
+    let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
+    (if target.starts_with(['/', '*']) { "" } else { "/" }, target)
+}
+
+/// Writes fields, and the empty line behind them.
+pub(super) fn write_fields<'a>(
+    fields: impl IntoIterator<Item = (&'a HeaderName, &'a HeaderValue)>,
+    out: &mut Vec<u8>,
+) {
+    for (name, value) in fields {
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Takes a response's head from `input`, once it is whole. `seen` octets were there at the last look; the request's
+/// method decides with what the body ends.
+///
+/// # Errors
+/// It is not the head of a response, or too long.
+pub(super) fn take(input: &mut BytesMut, seen: &mut usize, method: &Method) -> Result<Option<Head>, Fault> {
+    // A head that comes octet by octet is not parsed as often.
+    if std::mem::replace(seen, input.len()) > 0 && !may_be_whole(input) {
+        return too_long(input);
+    }
+    let mut fields = [const { MaybeUninit::<Header<'_>>::uninit() }; MAX_FIELDS];
+    let mut parsed = httparse::Response::new(&mut []);
+    let config = ParserConfig::default();
+    let length = match config.parse_response_with_uninit_headers(&mut parsed, input, &mut fields)? {
+        Status::Complete(length) => length,
+        Status::Partial => return too_long(input),
+    };
+    if length > MAX_RESPONSE_HEAD {
+        return Err(Fault::Nonsense("the head is too long"));
+    }
+    let (code, version) = (parsed.code.unwrap_or_default(), parsed.version.unwrap_or_default());
+    let status = StatusCode::from_u16(code).map_err(|_| Fault::Nonsense("the status is none"))?;
+    let reason = reason(status, parsed.reason.unwrap_or_default());
+    let spans = Spans::of(parsed.headers, input);
+    let octets = input.split_to(length).freeze();
+    *seen = 0;
+    let mut response = Response::new(());
+    *response.status_mut() = status;
+    *response.version_mut() = if version == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
+    *response.headers_mut() = spans.fields(&octets)?;
+    if let Some(reason) = reason {
+        response.extensions_mut().insert(reason);
+    }
+    frame(response, method).map(Some)
+}
+
+/// A phrase of the backend's own, which hyper passes on.
+fn reason(status: StatusCode, phrase: &str) -> Option<ReasonPhrase> {
+    let own = status.canonical_reason() != Some(phrase);
+    own.then(|| ReasonPhrase::try_from(phrase.as_bytes()).ok()).flatten()
+}
+
+/// Whether the last octets of a head can be among what came.
+fn may_be_whole(input: &[u8]) -> bool {
+    memchr::memmem::find(input, b"\n\r\n").is_some() || memchr::memmem::find(input, b"\n\n").is_some()
+}
+
+fn too_long<T>(input: &[u8]) -> Result<Option<T>, Fault> {
+    if input.len() > MAX_RESPONSE_HEAD {
+        return Err(Fault::Nonsense("the head is too long"));
+    }
+    Ok(None)
+}
+
+/// Where in the octets of a head its fields are: they outlive the borrow of what was parsed.
+struct Spans {
+    spans: [[u32; 4]; MAX_FIELDS],
+    count: usize,
+}
+
+impl Spans {
+    fn of(fields: &[Header<'_>], octets: &[u8]) -> Self {
+        let start = octets.as_ptr() as usize;
+        // A head is shorter than 4 GiB.
+        let span = |part: &[u8]| {
+            let at = (part.as_ptr() as usize).wrapping_sub(start);
+            [at as u32, (at + part.len()) as u32]
+        };
+        let mut spans = [[0; 4]; MAX_FIELDS];
+        for (place, field) in spans.iter_mut().zip(fields) {
+            let ([name, name_end], [value, value_end]) = (span(field.name.as_bytes()), span(field.value));
+            *place = [name, name_end, value, value_end];
+        }
+        Self { spans, count: fields.len() }
+    }
+
+    fn fields(&self, octets: &Bytes) -> Result<HeaderMap, Fault> {
+        let mut fields = HeaderMap::with_capacity(self.count + self.count / 2);
+        for place in self.spans.iter().take(self.count) {
+            let [name, name_end, value, value_end] = place.map(|at| at as usize);
+            let name = octets.get(name..name_end).unwrap_or_default();
+            let name = HeaderName::from_bytes(name).map_err(|_| Fault::Nonsense("a field's name is none"))?;
+            let value = HeaderValue::from_maybe_shared(octets.slice(value..value_end));
+            let value = value.map_err(|_| Fault::Nonsense("a field's value cannot be one"))?;
+            fields.try_append(name, value).map_err(|_| Fault::Nonsense("too many fields"))?;
+        }
+        Ok(fields)
+    }
+}
+
+/// The fields of a trailer section, which ends with an empty line.
+pub(super) fn fields(section: &Bytes) -> Result<HeaderMap, Fault> {
+    let bare = memchr::memchr_iter(b'\n', section).any(|at| at == 0 || section.get(at - 1) != Some(&b'\r'));
+    if bare {
+        return Err(Fault::Nonsense("a line does not end as it should"));
+    }
+    let mut parsed = [EMPTY_HEADER; MAX_FIELDS];
+    let Status::Complete((_, parsed)) = httparse::parse_headers(section, &mut parsed)? else {
+        return Err(Fault::Nonsense("a trailer section does not end"));
+    };
+    Spans::of(parsed, section).fields(section)
+}
+
+/// Where the body of a response to a request with `method` ends, and whether the connection persists.
+fn frame(response: Response<()>, method: &Method) -> Result<Head, Fault> {
+    let (status, fields) = (response.status(), response.headers());
+    let says_close =
+        fields.contains_key(header::CONNECTION) && headers::lists(fields, header::CONNECTION, "close");
+    let persists = response.version() == Version::HTTP_11 && !says_close;
+    let bodiless = method == Method::HEAD
+        || status.is_informational()
+        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let (coded, sized) =
+        (fields.contains_key(header::TRANSFER_ENCODING), fields.contains_key(header::CONTENT_LENGTH));
+    let (framing, persists) = if bodiless {
+        (Framing::Length(0), persists)
+    } else if coded && response.version() < Version::HTTP_11 {
+        // It knows no codings (RFC 9112 §6.1).
+        return Err(Fault::Nonsense("a coding of an old version"));
+    } else if coded {
+        // Others may believe the length: nothing that follows on this connection is sure to be a response (§6.3).
+        let is_sure = !sized;
+        let chunked = headers::is_only_chunked(fields);
+        let framing = if chunked { Framing::Chunked(Chunked::new()) } else { Framing::Close };
+        (framing, persists && is_sure && chunked)
+    } else if sized {
+        let length = headers::length(fields).ok_or(Fault::Nonsense("the length is none"))?;
+        (Framing::Length(length), persists)
+    } else {
+        (Framing::Close, false)
+    };
+    Ok(Head { response, framing, persists })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use proptest::prelude::*;
+
+    fn taken(octets: &str, method: &Method) -> Result<Option<Head>, Fault> {
+        take(&mut BytesMut::from(octets), &mut 0, method)
+    }
+
+    /// What is told of the body and the connection.
+    fn framed(octets: &str, method: &Method) -> String {
+        match taken(octets, method) {
+            Ok(Some(head)) => {
+                let framing = match head.framing {
+                    Framing::Length(length) => length.to_string(),
+                    Framing::Chunked(_) => "chunked".to_owned(),
+                    Framing::Close => "close".to_owned(),
+                };
+                format!("{framing} {}", if head.persists { "persists" } else { "ends" })
+            }
+            Ok(None) => "more".to_owned(),
+            Err(_) => "nonsense".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_head_says_where_the_body_ends() {
+        for (fields, told) in [
+            ("Content-Length: 5", "5 persists"),
+            ("Content-Length: 5\r\nContent-Length: 5", "5 persists"),
+            ("Content-Length: 5\r\nContent-Length: 6", "nonsense"),
+            ("Content-Length: 5, 5", "5 persists"),
+            ("Content-Length: 5x", "nonsense"),
+            ("Content-Length: -5", "nonsense"),
+            ("Content-Length: +5", "nonsense"),
+            ("Content-Length: ", "nonsense"),
+            ("Content-Length: 18446744073709551616", "nonsense"),
+            ("Content-Length: 5\r\nConnection: close", "5 ends"),
+            ("Content-Length: 5\r\nConnection: x, Close", "5 ends"),
+            ("Transfer-Encoding: chunked", "chunked persists"),
+            ("Transfer-Encoding: chunked\r\nContent-Length: 5", "chunked ends"),
+            ("Transfer-Encoding: gzip, chunked", "close ends"),
+            ("Transfer-Encoding: identity", "close ends"),
+            ("X: y", "close ends"),
+        ] {
+            assert_eq!(
+                framed(&format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n"), &Method::GET),
+                told,
+                "{fields}"
+            );
+        }
+        assert_eq!(framed("HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n", &Method::GET), "5 ends");
+        assert_eq!(framed("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", &Method::GET), "nonsense");
+    }
+
+    #[test]
+    fn some_responses_have_no_body_whatever_they_say() {
+        for status in ["204 No Content", "304 Not Modified", "100 Continue", "101 Switching Protocols"] {
+            let head = format!("HTTP/1.1 {status}\r\nContent-Length: 5\r\n\r\n");
+            assert_eq!(framed(&head, &Method::GET), "0 persists", "{status}");
+        }
+        for fields in ["Content-Length: 5", "Transfer-Encoding: chunked", "X: y", "Content-Length: x"] {
+            let head = format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n");
+            assert_eq!(framed(&head, &Method::HEAD), "0 persists", "{fields}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_head_is_an_error() {
+        for wrong in [
+            "SSH-2.0-x\r\n",
+            "HTTP/2.0 200 OK\r\n\r\n",
+            "HTTP/1.1 20 OK\r\n\r\n",
+            "HTTP/1.1 099 OK\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na b: c\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n folded: c\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na: b\r\n c\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na : b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na: b\0c\r\n\r\n",
+        ] {
+            assert_eq!(framed(wrong, &Method::GET), "nonsense", "{wrong:?}");
+        }
+        let many = "a: b\r\n".repeat(MAX_FIELDS + 1);
+        assert_eq!(framed(&format!("HTTP/1.1 200 OK\r\n{many}\r\n"), &Method::GET), "nonsense");
+    }
+
+    #[test]
+    fn a_head_has_a_longest() {
+        let head = |length: usize| format!("HTTP/1.1 200 OK\r\na: {}", "b".repeat(length));
+        assert_eq!(framed(&head(MAX_RESPONSE_HEAD - 100), &Method::GET), "more");
+        assert_eq!(framed(&head(MAX_RESPONSE_HEAD), &Method::GET), "nonsense");
+        let whole = format!("{}\r\n\r\n", head(MAX_RESPONSE_HEAD));
+        assert_eq!(framed(&whole, &Method::GET), "nonsense");
+    }
+
+    #[test]
+    fn a_head_may_come_octet_by_octet() {
+        let octets =
+            b"HTTP/1.1 299 Odd\r\nSet-Cookie: a=1\r\nset-cookie: b=2\r\nContent-Length: 3\r\n\r\nabc";
+        let (mut input, mut seen) = (BytesMut::new(), 0);
+        let mut came = octets.iter();
+        let head = loop {
+            input.extend_from_slice(&[*came.next().expect("a head")]);
+            if let Some(head) = take(&mut input, &mut seen, &Method::GET).expect("a good head") {
+                break head;
+            }
+        };
+        let cookies: Vec<_> = head.response.headers().get_all("set-cookie").iter().collect();
+        assert_eq!(
+            (head.response.status().as_u16(), cookies),
+            (299, vec![&HeaderValue::from_static("a=1"), &HeaderValue::from_static("b=2")])
+        );
+        assert_eq!((came.len(), input.len()), (3, 0));
+    }
+
+    #[test]
+    fn a_request_is_written_as_it_is() {
+        let request =
+            http::Request::post("http://h/a?b=1%20").header("Host", "h").header("x", "\u{e9}").body(());
+        let (parts, ()) = request.expect("a request").into_parts();
+        let mut out = b"before".to_vec();
+        write(&parts, &mut out);
+        assert_eq!(out, "beforePOST /a?b=1%20 HTTP/1.1\r\nhost: h\r\nx: \u{e9}\r\n\r\n".as_bytes());
+    }
+
+    proptest! {
+        #[test]
+        fn any_octets_are_read_or_refused(octets in prop::collection::vec(any::<u8>(), 0..300), good in any::<bool>()) {
+            let start = if good { b"HTTP/1.1 200 OK\r\n".as_slice() } else { b"" };
+            let mut input = BytesMut::from(&[start, &octets].concat()[..]);
+            let _ = take(&mut input, &mut 0, &Method::GET);
+        }
+    }
+}
