@@ -89,5 +89,14 @@ pub(crate) fn reset(conn: &mut Conn, stream: u32, reason: u32) {
 
 /// Takes no request behind `last`.
 pub(crate) fn go_away(conn: &mut Conn, last: u32) {
-    conn.send(frame(GOAWAY, 0, 0, &[last.to_be_bytes(), 0_u32.to_be_bytes()].concat()));
+    conn.send(last_words(last));
+}
+
+/// Greets, and takes no request at all: in one write, so that nobody sees the one without the other.
+pub(crate) fn greet_and_go(conn: &mut Conn) {
+    conn.send([frame(SETTINGS, 0, 0, &[]), last_words(0)].concat());
+}
+
+fn last_words(last: u32) -> Vec<u8> {
+    frame(GOAWAY, 0, 0, &[last.to_be_bytes(), 0_u32.to_be_bytes()].concat())
 }

@@ -126,8 +126,7 @@ fn a_connection_is_of_use_though_the_request_it_was_made_for_has_left() {
 #[test]
 fn a_connection_that_ends_as_soon_as_it_is_made_is_no_place() {
     let (backend, proxy) = raw(|conn| {
-        frames::greet(conn);
-        frames::go_away(conn, 0);
+        frames::greet_and_go(conn);
         conn.until_closed();
     });
     assert_eq!(proxy.get("/", &[]).status, 503);
