@@ -94,5 +94,3 @@ pub fn keep_alive() -> TcpKeepalive {
 
 /// Octets of a response head.
 pub(super) const MAX_RESPONSE_HEAD: usize = 64 * 1024;
-/// Octets read ahead of a client that reads slowly.
-pub(super) const MAX_BUFFER: usize = 64 * 1024;

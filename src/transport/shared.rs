@@ -23,7 +23,7 @@ use http_body::Body as _;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::dial::{MAX_BUFFER, MAX_RESPONSE_HEAD};
+use super::dial::MAX_RESPONSE_HEAD;
 use super::gate::Listener;
 use super::link::Unanswered;
 use super::{Arriving, DialError, Outgoing, Wire, upload};
@@ -32,7 +32,7 @@ use crate::clock::Now;
 /// Requests at one time on one connection, if the backend takes so many.
 pub(super) const MAX_STREAMS: usize = 100;
 /// Octets of one response that may come before the client has taken those ahead of them.
-const STREAM_WINDOW: u32 = MAX_BUFFER as u32;
+const STREAM_WINDOW: u32 = 64 * 1024;
 /// The same for all of a connection: so many that clients who read slowly never hold up others.
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS as u32;
 /// Octets of one request body that wait for the connection to write them.

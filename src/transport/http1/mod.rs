@@ -137,13 +137,13 @@ impl Connection {
     /// Whether its exchange is over, all of it, and another may follow.
     pub(super) fn is_free(&self) -> bool {
         let inner = self.0.borrow();
-        inner.persists && !inner.is_sending() && inner.input.is_empty() && inner.is_over()
+        inner.persists && !inner.is_uploading() && inner.input.is_empty() && inner.is_over()
     }
 
     /// Whether a request body is being sent, to a backend that may still take it when its response is over.
     pub(super) fn is_sending(&self) -> bool {
         let inner = self.0.borrow();
-        inner.persists && inner.is_sending()
+        inner.persists && inner.is_uploading()
     }
 
     /// Completes when nothing of a request body is sent any more.
@@ -205,7 +205,7 @@ impl Inner {
         (self.heard, self.reading, self.upload) = (false, Reading::Head, None);
     }
 
-    fn is_sending(&self) -> bool {
+    fn is_uploading(&self) -> bool {
         self.upload.as_ref().is_some_and(|upload| !upload.is_finished())
     }
 
@@ -275,8 +275,10 @@ impl Inner {
         let room = self.input.capacity() - self.input.len();
         let count = ready!(pin!(wire.read_buf(&mut self.input)).poll(cx))?;
         self.heard |= count > 0;
-        // What fills a read is a part of more: the next may be larger. A short one says that there is no hurry.
-        self.appetite = if count == room { (self.appetite * 2).min(MOST_READ) } else { self.appetite };
+        // What fills a read is a part of more: the next may be larger.
+        if count == room {
+            self.appetite = (self.appetite * 2).min(MOST_READ);
+        }
         Poll::Ready(Ok(count))
     }
 
