@@ -1,0 +1,239 @@
+"""Clients: those that make a load, the one that looks whether the answers are right, and those that stay idle."""
+
+import asyncio
+import base64
+import hashlib
+import http.client
+import json
+import os
+import re
+import shlex
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BROWSER = "theme=dark; _ga=GA1.2.1033501218.1368477899; sid={}; lang=en"
+
+
+class Wrong(Exception):
+    """A proxy does not do what is measured; its figures would mean nothing."""
+
+
+def session(number):
+    """The cookie `sid` of a session: 32 hexadecimal digits, as of a usual session store."""
+    return hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest()
+
+
+def path(workload):
+    """What is asked for."""
+    return "/large" if workload.body > 1024 else "/"
+
+
+# === Whether the answers are right ===
+
+
+class Client:
+    """One HTTP/1.1 connection to a proxy. Where its plain port has only HTTP/2 it is the one with TLS."""
+
+    def __init__(self, workload, proxy):
+        self.tls = workload.tls or workload.client == "h2load"
+        if self.tls:
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            self.connection = http.client.HTTPSConnection("127.0.0.1", proxy.tls_port, timeout=10, context=context)
+        else:
+            self.connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=10)
+
+    def ask(self, method, target, cookie, body=None):
+        """Sends a request; returns status, headers and body."""
+        self.connection.request(method, target, body=body, headers={"Cookie": cookie, "Host": "compare.test"})
+        answer = self.connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+
+
+def verify(workload, proxy):
+    """Looks whether a proxy answers rightly and is sticky. Returns the Cookie header of each session."""
+    client, cookies, homes = Client(workload, proxy), [], set()
+    method, body = ("POST", b"x" * workload.post) if workload.post else ("GET", None)
+    for number in range(workload.sessions):
+        cookie = BROWSER.format(session(number))
+        seen = []
+        for _ in range(3):
+            status, headers, answer = client.ask(method, path(workload), cookie, body)
+            if status != 200 or len(answer) != workload.body:
+                raise Wrong(f"{proxy.name}: status {status}, {len(answer)} octets instead of {workload.body}")
+            if headers["set-cookie"]:
+                cookie += "; " + headers["set-cookie"].split(";")[0]
+            seen.append(headers["x-backend"])
+        if workload.balance != "turns" and len(set(seen)) != 1:
+            raise Wrong(f"{proxy.name}: session {number} was at {', '.join(seen)}")
+        homes.update(seen)
+        cookies.append(cookie)
+    if len(homes) < 2:
+        raise Wrong(f"{proxy.name}: all sessions are at {homes}")
+    if client.ask("GET", "/seen", cookies[0])[2] != b"127.0.0.1":
+        raise Wrong(f"{proxy.name}: X-Forwarded-For is missing")
+    return cookies
+
+
+# === Loads ===
+
+
+def wrk(workload, proxy, seconds, cookies):
+    """Each thread of wrk is a session, so that its requests are made once and a connection keeps its cookie."""
+    scheme, port = ("https", proxy.tls_port) if workload.tls else ("http", proxy.port)
+    threads = min(workload.sessions, workload.connections)
+    return [
+        "wrk", f"-t{threads}", f"-c{workload.connections}", f"-d{seconds}s", "-s", os.path.join(HERE, "session.lua"),
+        f"{scheme}://127.0.0.1:{port}{path(workload)}", "--",
+        "POST" if workload.post else "GET", str(workload.post), "close" if workload.close else "keep", *cookies,
+    ]
+
+
+def h2load(workload, proxy, seconds, cookies):
+    """All streams carry one cookie: h2load knows only headers that all requests have."""
+    return [
+        "h2load", "-D", f"{seconds}s", "-c", str(workload.connections), "-m", "100", "-H", f"cookie: {cookies[0]}",
+        f"http://127.0.0.1:{proxy.port}{path(workload)}",
+    ]
+
+
+def handshakes(workload, proxy, seconds, _cookies):
+    """Each connection of openssl is a new session: wrk's are resumed."""
+    one = f"openssl s_time -connect 127.0.0.1:{proxy.tls_port} -new -tls1_3 -time {seconds}"
+    return ["sh", "-c", f"for i in $(seq {workload.connections}); do {one} & done; wait"]
+
+
+def read_wrk(text):
+    """What session.lua printed last."""
+    return json.loads(text.strip().split("\n")[-1])
+
+
+def read_h2load(text):
+    """Its summary. Latencies are of 400 streams that wait for each other: not shown."""
+    done = re.search(r"requests: .* (\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout", text)
+    took = re.search(r"finished in ([\d.]+)(ms|s)", text)
+    good = re.search(r"status codes: (\d+) 2xx", text)
+    seconds = float(took[1]) / (1000 if took[2] == "ms" else 1)
+    return {"requests": int(good[1]), "seconds": seconds, "errors": sum(map(int, done.groups()[2:]))}
+
+
+def read_handshakes(text):
+    """The sum over its processes."""
+    found = re.findall(r"^(\d+) connections in (\d+) real seconds", text, re.MULTILINE)
+    return {"requests": sum(int(count) for count, _ in found), "seconds": max(int(took) for _, took in found), "errors": 0}
+
+
+CLIENTS = {"wrk": (wrk, read_wrk), "h2load": (h2load, read_h2load), "handshakes": (handshakes, read_handshakes)}
+
+
+def counts_instructions():
+    """Whether this machine lets perf count instructions: most virtual ones do not."""
+    try:
+        tried = subprocess.run(["perf", "stat", "-x,", "-e", "instructions:u", "true"], capture_output=True, text=True, check=False)
+    except OSError:
+        return False
+    return tried.stderr[:1].isdigit()
+
+
+def measure(workload, proxy, seconds, cookies):
+    """One round: a load for so many seconds, and what it cost the proxy. CPU time is that of the proxy alone."""
+    make, read = CLIENTS[workload.client]
+    command = make(workload, proxy, seconds, cookies)
+    with tempfile.NamedTemporaryFile("r") as counted:
+        whole = command
+        if counts_instructions():
+            pids = ",".join(map(str, proxy.pids()))
+            whole = ["perf", "stat", "-x,", "-o", counted.name, "-e", "instructions:u", "-p", pids, *command]
+        before = proxy.cpu_seconds()
+        done = subprocess.run(whole, capture_output=True, text=True, timeout=60 + 10 * seconds, check=False)
+        cpu = proxy.cpu_seconds() - before
+        instructions = re.search(r"^(\d+),,instructions:u", counted.read(), re.MULTILINE)
+    try:
+        result = read(done.stdout)
+    except (ValueError, TypeError):
+        result = {"requests": 0, "seconds": 0, "errors": 1, "said": (done.stdout + done.stderr)[-500:]}
+    result.update(cpu_seconds=cpu, void=bool(result["errors"] or not result["requests"]), command=shlex.join(command))
+    if result["requests"]:
+        result["cpu_us"] = cpu * 1e6 / result["requests"]
+        if instructions:
+            result["user_instructions"] = int(instructions[1]) / result["requests"]
+    return result
+
+
+# === Idle connections ===
+
+
+def upgrade(head):
+    """The answer to the request head of a WebSocket, or to any other request."""
+    key = re.search(rb"sec-websocket-key: *(\S+)", head, re.IGNORECASE)
+    if not key:
+        return b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    accept = base64.b64encode(hashlib.sha1(key[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11", usedforsecurity=False).digest())
+    return b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+
+
+class WebSockets:
+    """A backend that accepts every WebSocket and then keeps silent. Debian's nginx cannot be that."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True).start()
+
+    async def _serve(self):
+        server = await asyncio.start_server(self._one, sock=self.listener)
+        await server.serve_forever()
+
+    @staticmethod
+    async def _one(reader, writer):
+        try:
+            while True:
+                writer.write(upgrade(await reader.readuntil(b"\r\n\r\n")))
+        except (OSError, asyncio.IncompleteReadError):
+            writer.close()
+
+
+def idle_connection(workload, proxy, number):
+    """A connection on which one request was answered, or which has become a WebSocket."""
+    more = ""
+    if workload.client == "idle-websocket":
+        more = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    cookie = BROWSER.format(session(number % workload.sessions))
+    connection = socket.create_connection(("127.0.0.1", proxy.port), 10)
+    connection.sendall(f"GET / HTTP/1.1\r\nHost: compare.test\r\nCookie: {cookie}\r\n{more}\r\n".encode())
+    head, _, body = read_head(connection).partition(b"\r\n\r\n")
+    if not head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 101")[bool(more):]):
+        raise Wrong(f"{proxy.name}: {head[:80]!r}")
+    length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+    while length and len(body) < int(length[1]):
+        body += connection.recv(65536)
+    return connection
+
+
+def read_head(connection):
+    """Octets up to the end of a response head, and what came with it."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        more = connection.recv(65536)
+        if not more:
+            raise Wrong(f"closed after {data!r}")
+        data += more
+    return data
+
+
+def idle(workload, proxy):
+    """Resident memory before and after so many connections were opened, used once and left alone for two seconds."""
+    first = idle_connection(workload, proxy, 0)
+    time.sleep(1)
+    before = proxy.resident()
+    held = [idle_connection(workload, proxy, number) for number in range(workload.connections)]
+    time.sleep(2)
+    after = proxy.resident()
+    for connection in (first, *held):
+        connection.close()
+    return {"connections": workload.connections, "before": before, "after": after, "per_connection": (after - before) / workload.connections}
