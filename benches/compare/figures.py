@@ -1,8 +1,9 @@
-"""From rounds to figures: what was recorded, by `run` or by the generator `pload`, becomes one form, and that a table.
+"""From rounds to figures: what `run`, `count` or the generator `pload` recorded becomes one form, and that tables.
 
 The form, which `record` writes to docs/performance.json: `runs` say where and with what it was measured; each of
-`workloads` has the medians of its `subjects`, and under `ratios` what Homing does per CPU second over what another
-does: median, least and greatest of the rounds. A ratio is of two measurements of one round, never of two medians.
+`workloads` has the medians of its `subjects`, under `ratios` what Homing does per CPU second over what another does,
+and under `over_haproxy` what each does over HAProxy: median, least and greatest of the rounds. A ratio is of two
+measurements of one round, never of two medians. `counts` are instructions in user space, `memory` octets.
 """
 
 import json
@@ -11,28 +12,33 @@ import statistics
 from workloads import WORKLOADS
 
 PEERS = ("haproxy", "nginx", "pingora")
-LABELS = {"homing": "Homing", "homing-hash": "Homing, hash", "haproxy": "HAProxy", "nginx": "nginx", "pingora": "Pingora"}
+LABELS = {"homing": "Homing", "homing-hash": "Homing, hash mode", "haproxy": "HAProxy", "nginx": "nginx", "pingora": "Pingora"}
 WHAT = {
     **{name: workload.what for name, workload in WORKLOADS.items()},
     "W1r": "as W1, the cookie changes with each request",
-    "W8": "WebSocket messages of 128 octets, echoed",
 }
 ORDER = list(dict.fromkeys(["W1", "W1r", "W1t", "W1c", *WHAT]))
+PARTS = ("workloads", "counts", "memory")
 MEDIANS = ("cpu_us", "per_cpu_second", "per_second", "p50_us", "p99_us", "user_instructions", "system_calls")
 
 
 def collect(paths):
     """Reads recorded runs, in either form, into one record. A later one replaces what it measured again."""
-    record = {"runs": [], "workloads": {}, "memory": {}}
+    record = {"runs": [], "workloads": {}, "counts": {}, "memory": {}}
     for path in paths:
         with open(path, encoding="utf-8") as file:
             lines = [json.loads(line) for line in file if line.strip()]
         record["runs"].append(next((without(line, "kind") for line in lines if line.get("kind") == "setup"), {}))
         for name, rounds in timed(lines).items():
             record["workloads"][name] = {"what": WHAT.get(name, ""), "run": len(record["runs"]) - 1, **summary(rounds)}
+        for line in lines:
+            if line.get("kind") == "count":
+                counts = record["counts"].setdefault(line["workload"], {"what": WHAT[line["workload"]], "subjects": {}})
+                counts["run"] = len(record["runs"]) - 1
+                counts["subjects"][line["subject"]] = rounded(line["user_instructions"])
         for name, subjects in remembered(lines).items():
             record["memory"][name] = {"what": WHAT[name], "run": len(record["runs"]) - 1, "subjects": subjects}
-    for part in ("workloads", "memory"):
+    for part in PARTS:
         record[part] = {name: record[part][name] for name in ORDER if name in record[part]}
     return record
 
@@ -83,13 +89,29 @@ def summary(rounds):
         columns = {name: [one[name] for one in numbered.values() if name in one] for name in MEDIANS}
         subjects[subject] = {name: rounded(statistics.median(column)) for name, column in columns.items() if column}
         subjects[subject]["rounds"] = len(numbered)
-    ratios = {}
-    ours = rounds.get("homing", {})
-    for subject, theirs in rounds.items():
-        pairs = [ours[number]["per_cpu_second"] / theirs[number]["per_cpu_second"] for number in ours if number in theirs]
-        if subject != "homing" and pairs:
-            ratios[subject] = {"median": rounded(statistics.median(pairs)), "min": rounded(min(pairs)), "max": rounded(max(pairs))}
-    return {"subjects": subjects, "ratios": ratios}
+    return {"subjects": subjects, "ratios": paired(rounds, "homing"), "over_haproxy": over(rounds, "haproxy")}
+
+
+def paired(rounds, ours):
+    """What one does over what each other does, in the same rounds."""
+    others = {subject: numbered for subject, numbered in rounds.items() if subject != ours}
+    return spreads({subject: (rounds.get(ours, {}), numbered) for subject, numbered in others.items()})
+
+
+def over(rounds, theirs):
+    """What each other does over what one does, in the same rounds."""
+    others = {subject: numbered for subject, numbered in rounds.items() if subject != theirs}
+    return spreads({subject: (numbered, rounds.get(theirs, {})) for subject, numbered in others.items()})
+
+
+def spreads(pairs):
+    """Median, least and greatest ratio of requests per CPU second, of those that have a round in common."""
+    found = {}
+    for subject, (above, below) in pairs.items():
+        ratios = [above[number]["per_cpu_second"] / below[number]["per_cpu_second"] for number in above if number in below]
+        if ratios:
+            found[subject] = {"median": rounded(statistics.median(ratios)), "min": rounded(min(ratios)), "max": rounded(max(ratios))}
+    return found
 
 
 def rounded(value):
@@ -149,13 +171,19 @@ def clock(record):
 
 
 def counted(record):
-    """Instructions in user space, which repeat to less than a percent."""
-    rows = []
+    """Instructions in user space, and Homing's over those of others."""
+    found = {name: {"what": one["what"], "subjects": {}} for part in ("workloads", "counts") for name, one in record[part].items()}
     for name, one in record["workloads"].items():
-        each = {subject: figures["user_instructions"] for subject, figures in one["subjects"].items() if "user_instructions" in figures}
-        if each:
-            rows.append([name, one["what"], *(f"{each[subject]:,.0f}" if subject in each else "–" for subject in ("homing", *PEERS))])
-    return table(["", "user instructions per request", *(LABELS[name] for name in ("homing", *PEERS))], rows) if rows else ""
+        found[name]["subjects"] = {subject: figures["user_instructions"] for subject, figures in one["subjects"].items() if "user_instructions" in figures}
+    for name, one in record["counts"].items():
+        found[name]["subjects"].update(one["subjects"])
+    found = {name: found[name] for name in ORDER if name in found and "homing" in found[name]["subjects"]}
+    columns = [subject for subject in LABELS if any(subject in one["subjects"] for one in found.values())]
+    rows = []
+    for name, one in found.items():
+        each = one["subjects"]
+        rows.append([name, one["what"], *(f"{each[subject]:,.0f}" if subject in each else "–" for subject in columns)])
+    return table(["", "user instructions per request", *(LABELS[subject] for subject in columns)], rows) if rows else ""
 
 
 def memory(record):
@@ -165,7 +193,7 @@ def memory(record):
         [name, one["what"], *(f"{one['subjects'][subject]:,}" if subject in one["subjects"] else "–" for subject in ("homing", *peers))]
         for name, one in record["memory"].items()
     ]
-    return table(["", "octets", *(LABELS[name] for name in ("homing", *peers))], rows) if rows else ""
+    return table(["", "octets of resident memory", *(LABELS[name] for name in ("homing", *peers))], rows) if rows else ""
 
 
 def losses(record):
@@ -187,7 +215,7 @@ def origin(record):
     """Where, when and with what: a line for each run and what it measured."""
     lines = []
     for number, run in enumerate(record["runs"]):
-        names = [name for part in ("workloads", "memory") for name, one in record[part].items() if one["run"] == number]
+        names = [name for part in PARTS for name, one in record[part].items() if one["run"] == number]
         if run and names:
             versions = ", ".join(version for version in run["versions"].values() if version)
             by = f" by {run['by']}" if run.get("by") else ""
@@ -196,14 +224,14 @@ def origin(record):
 
 
 def markdown(record):
-    """All tables of a record."""
+    """All tables of a record. Those that were not measured are left out."""
     titled = [
         ("", origin(record)),
         ("Requests per CPU second, median of the rounds; the ratio is of paired rounds, with its least and greatest.", against(record)),
         ("Homing's own modes.", modes(record)),
         ("Memory.", memory(record)),
         ("User instructions per request.", counted(record)),
-        ("Where Homing loses.", losses(record)),
+        ("Where Homing loses.", losses(record) if record["workloads"] or record["memory"] else ""),
         ("By the clock: generator and backends share the machine, so this says little of the proxies.", clock(record)),
     ]
     return "\n\n".join(part for title, body in titled if body for part in (title, body) if part)

@@ -1,22 +1,16 @@
-"""Clients: those that make a load, the one that looks whether the answers are right, and those that stay idle."""
+"""Loads that others make: wrk, h2load and openssl; and the look whether the answers are right before they begin."""
 
-import asyncio
-import base64
 import hashlib
 import http.client
 import json
 import os
 import re
 import shlex
-import socket
 import ssl
 import subprocess
 import tempfile
-import threading
-import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-BROWSER = "theme=dark; _ga=GA1.2.1033501218.1368477899; sid={}; lang=en"
 
 
 class Wrong(Exception):
@@ -24,8 +18,14 @@ class Wrong(Exception):
 
 
 def session(number):
-    """The cookie `sid` of a session: 32 hexadecimal digits, as of a usual session store."""
-    return hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest()
+    """The cookies of a session; `sid` is 32 hexadecimal digits, as of a usual session store."""
+    sid = hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest()
+    return f"theme=dark; _ga=GA1.2.1033501218.1368477899; sid={sid}; lang=en"
+
+
+def sessions(workload):
+    """The cookies of all sessions of a workload."""
+    return [session(number) for number in range(workload.sessions)]
 
 
 def path(workload):
@@ -60,7 +60,7 @@ def verify(workload, proxy):
     client, cookies, homes = Client(workload, proxy), [], set()
     method, body = ("POST", b"x" * workload.post) if workload.post else ("GET", None)
     for number in range(workload.sessions):
-        cookie = BROWSER.format(session(number))
+        cookie = session(number)
         seen = []
         for _ in range(3):
             status, headers, answer = client.ask(method, path(workload), cookie, body)
@@ -157,83 +157,13 @@ def measure(workload, proxy, seconds, cookies):
         result = read(done.stdout)
     except (ValueError, TypeError):
         result = {"requests": 0, "seconds": 0, "errors": 1, "said": (done.stdout + done.stderr)[-500:]}
-    result.update(cpu_seconds=cpu, void=bool(result["errors"] or not result["requests"]), command=shlex.join(command))
-    if result["requests"]:
-        result["cpu_us"] = cpu * 1e6 / result["requests"]
-        if instructions:
-            result["user_instructions"] = int(instructions[1]) / result["requests"]
-    return result
+    if instructions and result["requests"]:
+        result["user_instructions"] = int(instructions[1]) / result["requests"]
+    return {**costs(result, cpu), "command": shlex.join(command)}
 
 
-# === Idle connections ===
-
-
-def upgrade(head):
-    """The answer to the request head of a WebSocket, or to any other request."""
-    key = re.search(rb"sec-websocket-key: *(\S+)", head, re.IGNORECASE)
-    if not key:
-        return b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
-    accept = base64.b64encode(hashlib.sha1(key[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11", usedforsecurity=False).digest())
-    return b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n"
-
-
-class WebSockets:
-    """A backend that accepts every WebSocket and then keeps silent. Debian's nginx cannot be that."""
-
-    def __init__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
-        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
-        threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True).start()
-
-    async def _serve(self):
-        server = await asyncio.start_server(self._one, sock=self.listener)
-        await server.serve_forever()
-
-    @staticmethod
-    async def _one(reader, writer):
-        try:
-            while True:
-                writer.write(upgrade(await reader.readuntil(b"\r\n\r\n")))
-        except (OSError, asyncio.IncompleteReadError):
-            writer.close()
-
-
-def idle_connection(workload, proxy, number):
-    """A connection on which one request was answered, or which has become a WebSocket."""
-    more = ""
-    if workload.client == "idle-websocket":
-        more = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-    cookie = BROWSER.format(session(number % workload.sessions))
-    connection = socket.create_connection(("127.0.0.1", proxy.port), 10)
-    connection.sendall(f"GET / HTTP/1.1\r\nHost: compare.test\r\nCookie: {cookie}\r\n{more}\r\n".encode())
-    head, _, body = read_head(connection).partition(b"\r\n\r\n")
-    if not head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 101")[bool(more):]):
-        raise Wrong(f"{proxy.name}: {head[:80]!r}")
-    length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
-    while length and len(body) < int(length[1]):
-        body += connection.recv(65536)
-    return connection
-
-
-def read_head(connection):
-    """Octets up to the end of a response head, and what came with it."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        more = connection.recv(65536)
-        if not more:
-            raise Wrong(f"closed after {data!r}")
-        data += more
-    return data
-
-
-def idle(workload, proxy):
-    """Resident memory before and after so many connections were opened, used once and left alone for two seconds."""
-    first = idle_connection(workload, proxy, 0)
-    time.sleep(1)
-    before = proxy.resident()
-    held = [idle_connection(workload, proxy, number) for number in range(workload.connections)]
-    time.sleep(2)
-    after = proxy.resident()
-    for connection in (first, *held):
-        connection.close()
-    return {"connections": workload.connections, "before": before, "after": after, "per_connection": (after - before) / workload.connections}
+def costs(result, cpu):
+    """What a round cost, and whether it counts."""
+    requests = result["requests"]
+    each = {"cpu_us": cpu * 1e6 / requests} if requests else {}
+    return {**result, **each, "cpu_seconds": cpu, "void": bool(result["errors"] or not requests)}

@@ -62,8 +62,8 @@ backend app
 """
 
 NGINX = """
-{user} worker_processes 1; daemon off; pid {dir}/pid; error_log {dir}/error crit; worker_rlimit_nofile 20000;
-events {{ worker_connections 19000; }}
+{user} worker_processes 1; {nginx_master} daemon off; pid {dir}/pid; error_log {dir}/error crit;
+worker_rlimit_nofile 20000; events {{ worker_connections 19000; }}
 http {{
   access_log off; server_tokens off; keepalive_timeout 10m; keepalive_requests 1000000000;
   client_body_buffer_size 64k; proxy_max_temp_file_size 0; proxy_read_timeout 10m; proxy_send_timeout 10m;
@@ -110,7 +110,7 @@ http {{
 
 COMMANDS = {
     "haproxy": "haproxy -db -f {config}",
-    "nginx": "nginx -p {dir} -c {config}",
+    "nginx": "nginx -p {dir} -c {config} ",
     "homing": "{binary} run -c {config}",
 }
 
@@ -170,7 +170,7 @@ class Process:
     def wait_for(self, address):
         """Returns when it accepts connections; raises with its own words if it does not."""
         host, port = address.rsplit(":", 1)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self.child.poll() is None:
             try:
                 socket.create_connection((host, int(port)), 1).close()
@@ -225,8 +225,9 @@ class Process:
 class Stage:
     """A directory with a certificate in which proxies and backends are started; all of them stop with it."""
 
-    def __init__(self, directory, binary):
-        self.directory, self.binary, self.running, self.count = directory, binary, [], 0
+    def __init__(self, directory, binary, under=""):
+        """`under` is a program that runs the proxies: valgrind. Then each is one process."""
+        self.directory, self.binary, self.under, self.running, self.count = directory, binary, under, [], 0
         self.cert, self.key, self.pem = (os.path.join(directory, name) for name in ("cert.pem", "key.pem", "both.pem"))
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
@@ -245,6 +246,7 @@ class Stage:
         values = {
             "dir": directory, "config": os.path.join(directory, "config"), "binary": self.binary,
             "cert": self.cert, "key": self.key, "pem": self.pem,
+            "nginx_master": "master_process off;" if self.under else "",
             "user": "user root;" if os.geteuid() == 0 else "", **values,
         }
         with open(values["config"], "w", encoding="utf-8") as config:
@@ -273,7 +275,7 @@ class Stage:
         template = {"homing": HOMING, "haproxy": HAPROXY, "nginx": NGINX}[program]
         ports = {"port": free_port(), "tls_port": free_port()}
         values = {**ports, **settings(workload, backends, mode)}
-        process = self._start(template, COMMANDS[program], values, [cpu], f"127.0.0.1:{ports['port']}")
+        process = self._start(template, f"{self.under} {COMMANDS[program]}", values, [cpu], f"127.0.0.1:{ports['port']}")
         process.name, process.port, process.tls_port = name, ports["port"], ports["tls_port"]
         return process
 

@@ -11,7 +11,7 @@ class Workload:
 
     name: str
     what: str
-    client: str = "wrk"  # or "h2load", "handshakes", "idle"
+    client: str = "wrk"  # or "h2load", "handshakes", "websockets", "idle", "idle-websockets"
     subjects: tuple = EVERY
     balance: str = "hash"  # of the cookie "sid"; or "turns": round robin
     mode: str = "hash"  # how Homing remembers: "hash", "table", "cookie"
@@ -37,8 +37,9 @@ WORKLOADS = {
         Workload("W6", "TLS 1.3, keep-alive GET, 100 octets", tls=True),
         Workload("W6hs", "full TLS 1.3 handshakes, ECDSA P-256", tls=True, client="handshakes", connections=4),
         Workload("W7", "HTTP/2 to HTTP/1.1, 4 connections of 100 streams", client="h2load", connections=4),
+        Workload("W8", "WebSocket messages of 128 octets, echoed", client="websockets"),
         Workload("W9", "as W1, 1,000 backends, 64 sessions", backends=1000, sessions=64),
-        Workload("M", "resident memory of an idle keep-alive connection", client="idle", connections=2000),
-        Workload("Mws", "resident memory of an idle WebSocket", client="idle-websocket", connections=2000),
+        Workload("M", "an idle keep-alive connection", client="idle", connections=2000),
+        Workload("Mws", "an idle WebSocket", client="idle-websockets", connections=2000),
     )
 }
