@@ -75,9 +75,9 @@ def remembered(lines):
     for line in lines:
         if line.get("kind") == "memory":
             found.setdefault(line["workload"], {})[line["subject"]] = round(line["per_connection"])
-        elif "mem" in line:  # pload: KiB, with 1,000 and with 5,000 connections
+        elif "mem" in line:  # pload: KiB, without and with 5,000 connections
             held = {name: phase["Rss"] for name, phase in line["mem"].items()}
-            found.setdefault("M", {})[line["s"]] = round((held["5k_ka"] - held["1k_ka"]) * 1024 / 4000)
+            found.setdefault("M", {})[line["s"]] = round((held["5k_ka"] - held["idle"]) * 1024 / 5000)
             found.setdefault("Mws", {})[line["s"]] = round((held["5k_ws"] - held["idle_ws"]) * 1024 / 5000)
     return found
 

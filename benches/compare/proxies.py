@@ -115,6 +115,13 @@ COMMANDS = {
 }
 
 
+def other(text):
+    """Takes in one more proxy, NAME=COMMAND, with {port}, {tls_port}, {mode} (hash or turns), {backends} (with commas
+    between them), {cert} and {key} in the command."""
+    name, _, COMMANDS[name] = text.partition("=")
+    return name
+
+
 def version(name, binary):
     """A program's name and the version it says it has."""
     command = {"haproxy": ["haproxy", "-v"], "nginx": ["nginx", "-v"], "wrk": ["wrk", "-v"]}.get(name, [binary or name, "--version"])
@@ -145,6 +152,8 @@ def settings(workload, backends, mode):
         return "\n".join(line.format(number, address) for number, address in enumerate(backends))
 
     return {
+        "mode": "turns" if turns else "hash",
+        "backends": ",".join(backends),
         "homing_balance": "round_robin" if turns or own else "rendezvous",
         "homing_sticky": "" if turns else f'[pool.sticky]\n{key}mode = "{mode}"',
         "homing_backends": each('  {{ name = "b{0}", address = "{1}" }},'),
@@ -272,7 +281,7 @@ class Stage:
         """Starts a proxy before these backends. "homing-hash" is Homing in hash mode, whatever the workload says."""
         program = name.split("-")[0]
         mode = "hash" if name == "homing-hash" else workload.mode
-        template = {"homing": HOMING, "haproxy": HAPROXY, "nginx": NGINX}[program]
+        template = {"homing": HOMING, "haproxy": HAPROXY, "nginx": NGINX}.get(program, "")
         ports = {"port": free_port(), "tls_port": free_port()}
         values = {**ports, **settings(workload, backends, mode)}
         process = self._start(template, f"{self.under} {COMMANDS[program]}", values, [cpu], f"127.0.0.1:{ports['port']}")

@@ -23,6 +23,10 @@ class Workload:
     close: bool = False  # a new connection for each request
     tls: bool = False
 
+    def with_other(self, other):
+        """Who takes part, with one more where Homing is compared with others."""
+        return (*self.subjects, other) if other and self.subjects == EVERY else self.subjects
+
 
 WORKLOADS = {
     workload.name: workload
