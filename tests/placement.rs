@@ -238,6 +238,56 @@ proptest! {
     }
 }
 
+/// What happens to a large fleet while its keys recur.
+#[derive(Debug, Clone)]
+enum Step {
+    Ask(u16),
+    /// As a request asks which this backend has refused.
+    AskWithout(u16, usize),
+    Turn(usize, Health),
+}
+
+fn any_step(backends: usize) -> impl Strategy<Value = Step> {
+    let key = || 0..700_u16;
+    let health = prop_oneof![Just(Health::Up), Just(Health::Suspect), Just(Health::Down)];
+    prop_oneof![
+        60 => key().prop_map(Step::Ask),
+        10 => (key(), 0..backends).prop_map(|(key, backend)| Step::AskWithout(key, backend)),
+        1 => (0..backends, health).prop_map(|(backend, health)| Step::Turn(backend, health)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(cases(24))]
+
+    /// Workers remember where they placed keys, and forget it when the fleet changes: no answer may differ for that.
+    #[test]
+    fn a_key_that_recurs_is_placed_as_if_it_were_new(
+        weights in prop::collection::vec(prop_oneof![Just(1_u32), 1..=64_u32], 24..48),
+        steps in prop::collection::vec(any_step(24), 3_000),
+    ) {
+        let snapshot = snapshot(&fleet(weights));
+        let pool = &snapshot.pools[0];
+        let mut view = View::new(pool, 0);
+        for step in steps {
+            let (key, skip) = match step {
+                Step::Ask(key) => (key, vec![]),
+                Step::AskWithout(key, backend) => (key, vec![backend as u32]),
+                Step::Turn(backend, health) => {
+                    pool.backends[backend].state.set_health(health, Now(0));
+                    view = View::new(pool, 0);
+                    continue;
+                }
+            };
+            let key = pool.hash_key(key_bytes(key.into()).as_bytes());
+            let choice = Choice { skip: &skip, load: &|_| 0, now: Now(0) };
+            let decided = pool.decide(&view, Some(&key), &choice).unwrap().backend;
+            let anew = Balancer::Rendezvous.pick(view.candidates(), &ask(key.placement, &skip)).unwrap();
+            prop_assert_eq!(decided, view.candidates()[anew].backend);
+        }
+    }
+}
+
 /// Weights of 1 take the short cut for equal ones, and beside another weight the logarithm: both rank alike.
 #[test]
 fn equal_weights_rank_alike_beside_another() {

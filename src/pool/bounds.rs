@@ -123,7 +123,14 @@ fn ramp(since: Now, duration: Duration, now: Now) -> Option<f64> {
 
 impl Chooser {
     fn pick(&self, ask: &Ask<'_>) -> Option<u32> {
-        let picked = self.balancer.pick(&self.candidates, ask)?;
-        self.candidates.get(picked).map(|candidate| candidate.backend)
+        let pick = || {
+            let picked = self.balancer.pick(&self.candidates, ask)?;
+            self.candidates.get(picked).map(|candidate| candidate.backend)
+        };
+        match &self.memo {
+            // Where a key goes with a backend left out is true of one request only.
+            Some(memo) if ask.skip.is_empty() => memo.recall(ask.key, pick),
+            _ => pick(),
+        }
     }
 }

@@ -7,6 +7,7 @@ mod bounds;
 mod commit;
 mod decide;
 mod loss;
+mod memo;
 mod prospects;
 mod tally;
 mod view;

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::memo::Memo;
 use super::{Affinity, Home, Pool};
 use crate::affinity::SessionTable;
 use crate::affinity::table::Binding;
@@ -49,6 +50,8 @@ pub struct Leaver {
 pub(super) struct Chooser {
     pub(super) candidates: Vec<Candidate>,
     pub(super) balancer: Balancer,
+    /// Of keys, where each of their requests is placed anew by a policy that looks at all candidates.
+    pub(super) memo: Option<Memo>,
 }
 
 /// What a binding leads to.
@@ -259,7 +262,12 @@ impl Chooser {
         if suspects != Suspects::Included {
             leave_out(&mut candidates, |backend| backends[backend as usize].outlier);
         }
-        Self { balancer: Balancer::new(policy, &candidates, seed, pool.hash_table.clone()), candidates }
+        let recurring = policy == Balance::Rendezvous && matches!(pool.affinity, Affinity::Hash { .. });
+        Self {
+            balancer: Balancer::new(policy, &candidates, seed, pool.hash_table.clone()),
+            memo: Memo::worthwhile(candidates.len()).filter(|_| recurring),
+            candidates,
+        }
     }
 }
 
