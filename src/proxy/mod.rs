@@ -46,7 +46,7 @@ use crate::transport::{Interim, Received};
 pub(crate) use body::Body;
 pub(crate) use client::{Active, Carrier, Client, Line, Secured};
 pub(crate) use core::{Core, Order};
-pub(crate) use places::Place;
+pub(crate) use places::{Passage, Place};
 pub(crate) use tally::{Limit, Tally};
 pub(crate) use upgrade::{Opened, Tunnelling, as_upgrade};
 pub(crate) use worker::Worker;

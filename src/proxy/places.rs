@@ -1,13 +1,16 @@
 //! How many client connections there may be: in the process, at one listener, from one address.
 
+use std::cell::Cell;
 use std::net::{IpAddr, Ipv6Addr};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use ahash::AHashMap;
 
-use super::{Limit, Worker};
+use super::{Core, Limit, Worker};
+use crate::clock::Now;
 use crate::listener::Listener;
 
 /// One of the client connections that the process and the listener may have; given back when dropped.
@@ -17,7 +20,29 @@ pub(crate) struct Place {
     listener: Arc<Listener>,
     /// The address it counts for, where those are limited.
     from: Option<IpAddr>,
+    since: Now,
 }
+
+/// A place of a connection on its way from one worker to another: it counts for the process and the listener, and for
+/// no worker until it has arrived.
+#[derive(Debug)]
+pub(crate) struct Passage {
+    core: Arc<Core>,
+    /// None once it has arrived.
+    listener: Option<Arc<Listener>>,
+}
+
+/// How many connections of a worker have ended of late that did not last: [`BRIEF`] at most.
+#[derive(Debug, Default)]
+pub(crate) struct Brief {
+    /// Since the last sweep.
+    now: Cell<u64>,
+    /// Between the two sweeps before.
+    before: Cell<u64>,
+}
+
+/// A connection that ends sooner was of those that come and go with a request or a few.
+const BRIEF: Duration = Duration::from_secs(1);
 
 /// Connections by address, where they are limited; as many entries as there are connections at most.
 #[derive(Debug, Default)]
@@ -29,15 +54,14 @@ impl Place {
     /// # Errors
     /// The limit that was reached.
     pub(crate) fn take(worker: &Rc<Worker>, listener: &Arc<Listener>) -> Result<Self, Limit> {
-        if !take(&worker.core.connections, worker.core.max_connections) {
-            return Err(Limit::Connections);
-        }
-        if !take(&listener.connections, listener.max_connections) {
-            worker.core.connections.fetch_sub(1, Ordering::Relaxed);
-            return Err(Limit::ListenerConnections);
-        }
+        enter(&worker.core, listener)?;
+        Ok(Self::of(worker, listener.clone()))
+    }
+
+    /// Of one that counts for the process and the listener already.
+    fn of(worker: &Rc<Worker>, listener: Arc<Listener>) -> Self {
         worker.tally().connections.up();
-        Ok(Self { worker: worker.clone(), listener: listener.clone(), from: None })
+        Self { worker: worker.clone(), listener, from: None, since: worker.recent() }
     }
 
     /// Counts the connection for its client's address too; false if that has `limit` already. 0: no limit.
@@ -60,11 +84,70 @@ impl Drop for Place {
         if let Some(from) = self.from {
             self.worker.core.per_address.leave(from);
         }
+        if self.worker.recent().since(self.since) < BRIEF {
+            self.worker.brief.up();
+        }
         self.worker.tally().connections.down();
-        self.listener.connections.fetch_sub(1, Ordering::Relaxed);
-        self.worker.core.connections.fetch_sub(1, Ordering::Relaxed);
+        leave(&self.worker.core, &self.listener);
         self.worker.freed.notify_one();
     }
+}
+
+impl Passage {
+    /// Takes a place for a connection that another worker will serve.
+    ///
+    /// # Errors
+    /// The limit that was reached.
+    pub(crate) fn take(core: &Arc<Core>, listener: &Arc<Listener>) -> Result<Self, Limit> {
+        enter(core, listener)?;
+        Ok(Self { core: core.clone(), listener: Some(listener.clone()) })
+    }
+
+    /// It has arrived: from now on it counts for `worker` too.
+    pub(crate) fn arrive(mut self, worker: &Rc<Worker>) -> (Place, Arc<Listener>) {
+        let listener = self.listener.take().expect("it arrives once, since that consumes it");
+        (Place::of(worker, listener.clone()), listener)
+    }
+}
+
+impl Drop for Passage {
+    fn drop(&mut self) {
+        if let Some(listener) = &self.listener {
+            leave(&self.core, listener);
+        }
+    }
+}
+
+impl Brief {
+    fn up(&self) {
+        self.now.set(self.now.get() + 1);
+    }
+
+    /// A sweep has come.
+    pub(super) fn turn(&self) {
+        self.before.set(self.now.take());
+    }
+
+    /// Those that ended since the sweep before the last.
+    pub(crate) fn count(&self) -> u64 {
+        self.now.get() + self.before.get()
+    }
+}
+
+fn enter(core: &Core, listener: &Listener) -> Result<(), Limit> {
+    if !take(&core.connections, core.max_connections) {
+        return Err(Limit::Connections);
+    }
+    if !take(&listener.connections, listener.max_connections) {
+        core.connections.fetch_sub(1, Ordering::Relaxed);
+        return Err(Limit::ListenerConnections);
+    }
+    Ok(())
+}
+
+fn leave(core: &Core, listener: &Listener) {
+    listener.connections.fetch_sub(1, Ordering::Relaxed);
+    core.connections.fetch_sub(1, Ordering::Relaxed);
 }
 
 fn take(count: &AtomicUsize, limit: usize) -> bool {

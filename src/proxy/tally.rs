@@ -14,6 +14,8 @@ pub(crate) struct Tally {
     pub(crate) requests: Counter,
     /// Client connections now.
     pub(crate) connections: Counter,
+    /// Client connections that it accepted and another worker serves.
+    pub(crate) handed_over: Counter,
     /// Answers that the proxy made itself, to requests for no pool.
     pub(crate) unrouted: Classes,
     /// How often limits were reached.

@@ -11,6 +11,7 @@ use ahash::AHashMap;
 use tokio::sync::Notify;
 
 use super::error::Error;
+use super::places::Brief;
 use super::retry::Budget;
 use super::tally::Tally;
 use super::{Client, Core, Order};
@@ -32,6 +33,8 @@ pub(crate) struct Worker {
     pub(crate) exchanges: Rc<Exchanges>,
     /// Told when a client connection has ended.
     pub(crate) freed: Notify,
+    /// Client connections that came and went of late.
+    pub(crate) brief: Brief,
     /// Random numbers for ids and masks.
     pub(crate) draw: Draw,
     /// Where tunnels read into: one buffer for all, since none keeps it over a wait.
@@ -83,6 +86,7 @@ impl Worker {
             clock: core.clock,
             exchanges: Exchanges::new(),
             freed: Notify::new(),
+            brief: Brief::default(),
             scratch: RefCell::new(vec![0; SCRATCH].into()),
             current: RefCell::new(Rc::new(Current::new(&core, draw.next()))),
             ended: Cell::new(false),
@@ -196,6 +200,7 @@ impl Worker {
     pub(crate) fn sweep(&self) {
         let now = self.clock.now();
         self.swept.set(now);
+        self.brief.turn();
         self.exchanges.sweep(now);
         self.close_what_leaves(now);
         self.links.borrow_mut().retain(|_, links| {

@@ -35,6 +35,8 @@ pub struct WorkerLoad {
     pub index: usize,
     /// Its client connections now.
     pub connections: u64,
+    /// Client connections that it accepted and handed over to another, which had fewer.
+    pub handed_over_total: u64,
     /// Its requests whose response has not ended, tunnels included.
     pub in_flight: u64,
     /// Requests it has read.
@@ -64,6 +66,7 @@ impl WorkerLoad {
         Self {
             index,
             connections: tally.connections.get(),
+            handed_over_total: tally.handed_over.get(),
             in_flight: backends.map(|backend| backend.state.counters(index).in_flight.get()).sum(),
             requests_total: tally.requests.get(),
             busy_seconds_total: tally.busy().as_secs_f64(),

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +16,10 @@ use tokio::time::sleep;
 use super::connection::{self, Accepted};
 use super::doors::{Opening, Turn};
 use super::socket::Origin;
+use super::spread::Passed;
 use super::worker::Station;
 use crate::listener::{Door, Listener};
-use crate::proxy::{Limit, Place};
+use crate::proxy::{Limit, Passage, Place};
 
 /// What a worker accepts on.
 #[derive(Debug, Default)]
@@ -39,6 +41,12 @@ struct Open {
     socket: TcpListener,
     /// As it was last seen.
     listener: Arc<Listener>,
+}
+
+/// A place for a connection, and with which worker.
+enum Admitted {
+    Here(Place),
+    With(usize, Passage),
 }
 
 /// After an accept failed, or found no place.
@@ -121,7 +129,7 @@ impl Open {
 
     /// A place for one more connection, as soon as there is one. At the limit connections wait in the kernel's queue,
     /// but for the one that each socket has accepted: only when a place is taken no other worker takes it.
-    async fn place(&mut self) -> Place {
+    async fn place(&mut self) -> Admitted {
         let mut told = None;
         loop {
             match self.place_at_once() {
@@ -140,24 +148,46 @@ impl Open {
         }
     }
 
-    fn place_at_once(&mut self) -> Result<Place, Limit> {
+    fn place_at_once(&mut self) -> Result<Admitted, Limit> {
+        self.look_at_listener();
+        let Station { worker, spread, .. } = &*self.station;
+        match spread.elsewhere(worker) {
+            None => Place::take(worker, &self.listener).map(Admitted::Here),
+            Some(other) => {
+                Passage::take(&worker.core, &self.listener).map(|place| Admitted::With(other, place))
+            }
+        }
+    }
+
+    fn look_at_listener(&mut self) {
         if let Some(listener) = self.station.listener(&self.door) {
             self.listener = listener;
         }
-        Place::take(&self.station.worker, &self.listener)
     }
 
-    fn admit(&self, place: Place, (stream, peer): (TcpStream, std::net::SocketAddr)) {
+    fn admit(&self, place: Admitted, (stream, peer): (TcpStream, SocketAddr)) {
+        match place {
+            Admitted::Here(place) => self.keep(place, (stream, peer)),
+            Admitted::With(other, place) => match stream.into_std() {
+                Ok(stream) => self.station.hand_over(other, Passed { place, stream, peer }),
+                // Nobody can serve a socket that the runtime does not let go of.
+                Err(error) => tracing::warn!(%peer, %error, "a connection cannot be handed over"),
+            },
+        }
+    }
+
+    fn keep(&self, place: Place, (stream, peer): (TcpStream, SocketAddr)) {
         connection::begin(&self.station, Accepted { listener: self.listener.clone(), place, stream, peer });
     }
 
     /// Closing a socket resets the connections that wait there: those of one that nobody else has are accepted before.
     fn take_last_look(mut self) {
+        self.look_at_listener();
         while self.origin == Origin::Bound
             && let Some(Ok(accepted)) = self.socket.accept().now_or_never()
-            && let Ok(place) = self.place_at_once()
+            && let Ok(place) = Place::take(&self.station.worker, &self.listener)
         {
-            self.admit(place, accepted);
+            self.keep(place, accepted);
         }
     }
 }

@@ -10,6 +10,7 @@ mod gates;
 mod inherited;
 mod metrics;
 mod socket;
+mod spread;
 mod status;
 mod stop;
 mod thread;
@@ -155,12 +156,15 @@ impl Server {
         let task =
             control::Task { core: core.clone(), control, to_apply, stopping: stopping_too, ended, saver };
         this.spawn("control", move |runtime| runtime.block_on(control::run(task, monitor)))?;
-        for (index, (turns, orders)) in turns.into_iter().zip(heard).enumerate() {
+        let (spread, passed) = spread::Spread::new(workers);
+        for (index, ((turns, orders), passed)) in turns.into_iter().zip(heard).zip(passed).enumerate() {
             let duty = worker::Duty {
                 core: core.clone(),
                 index,
                 turns,
                 orders,
+                spread: spread.clone(),
+                passed,
                 settled: settled.clone(),
                 stopping: stopping.clone(),
                 _alive: alive.clone(),

@@ -10,6 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::connection::Connections;
 use super::doors::Turn;
 use super::gates::Gates;
+use super::spread::{Passed, Spread};
 use super::stop::{Schedule, Stop};
 use crate::listener::{Door, Listener};
 use crate::proxy::{Core, Order, Worker};
@@ -23,6 +24,8 @@ pub(super) struct Duty {
     pub(super) index: usize,
     pub(super) turns: mpsc::Receiver<Turn>,
     pub(super) orders: mpsc::Receiver<Order>,
+    pub(super) spread: Spread,
+    pub(super) passed: mpsc::Receiver<Passed>,
     pub(super) settled: watch::Receiver<bool>,
     pub(super) stopping: watch::Receiver<Stop>,
     /// Dropped when the worker ends.
@@ -36,6 +39,7 @@ pub(super) struct Station {
     pub(super) connections: Rc<Connections>,
     /// TLS handshakes at one time.
     pub(super) handshakes: Semaphore,
+    pub(super) spread: Spread,
 }
 
 /// TLS handshakes of one worker at one time: each holds a few buffers and, at the end, the processor for a moment. More
@@ -48,6 +52,7 @@ pub(super) async fn run(mut duty: Duty) {
         worker: Worker::new(duty.index, duty.core.clone()),
         connections: Connections::new(),
         handshakes: Semaphore::new(HANDSHAKES),
+        spread: duty.spread.clone(),
     });
     // Fails only where it is set already, and then to the same.
     let _ = station.worker.tally().runtime.set(tokio::runtime::Handle::current().metrics());
@@ -59,6 +64,11 @@ pub(super) async fn run(mut duty: Duty) {
     let watching = tokio::task::spawn_local(watch_over(station.clone()));
     if obey(&station, &gates, &mut duty).await == Stop::Graceful {
         station.connections.finish();
+        // Whoever would hand one over now keeps it, and those that are on their way are still served.
+        duty.passed.close();
+        while let Some(passed) = duty.passed.recv().await {
+            station.take_in(passed);
+        }
         gates.close().await;
         finish(&station, &mut duty).await;
     } else {
@@ -93,6 +103,7 @@ async fn obey(station: &Rc<Station>, gates: &Gates, duty: &mut Duty) -> Stop {
     loop {
         tokio::select! {
             Some(turn) = duty.turns.recv() => gates.turn(station, turn),
+            Some(passed) = duty.passed.recv() => station.take_in(passed),
             order = duty.orders.recv() => match order {
                 Some(order) => station.worker.obey(order),
                 None => return Stop::Now,

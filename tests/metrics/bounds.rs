@@ -12,7 +12,7 @@ const OF_BACKEND: usize = 5 + 16 + 3 + 4 + 4 + 3 + 9;
 /// kind of source can be bound, placed or rebound, and without a key there is one way.
 const OF_POOL: usize = 5 + 2 * 16 + 4 + 7 + 11 + (3 + 1);
 /// Series of one worker.
-const OF_WORKER: usize = 3;
+const OF_WORKER: usize = 4;
 
 fn fleet(pools: usize, backends: usize, workers: usize) -> Proxy {
     use std::fmt::Write as _;

@@ -73,6 +73,11 @@ static REQUESTS_OF_WORKER: About =
     About::counter("homing_worker_requests_total", &["worker"], "Requests that a worker has read.");
 static CONNECTIONS_OF_WORKER: About =
     About::gauge("homing_worker_connections", &["worker"], "Client connections of a worker.");
+static HANDED_OVER: About = About::counter(
+    "homing_worker_connections_handed_over_total",
+    &["worker"],
+    "Client connections that a worker accepted and another, which had fewer, serves.",
+);
 
 /// Adds all of it.
 pub(super) fn tell(page: &mut Page, core: &Core, snapshot: &Snapshot) {
@@ -118,6 +123,7 @@ fn tell_workers(page: &mut Page, core: &Core) {
         page.number(&BUSY, names, tally.busy().as_secs_f64());
         page.count(&REQUESTS_OF_WORKER, names, tally.requests.get());
         page.count(&CONNECTIONS_OF_WORKER, names, tally.connections.get());
+        page.count(&HANDED_OVER, names, tally.handed_over.get());
     }
 }
 
