@@ -1,7 +1,6 @@
 //! Response bodies: small ones of the proxy's own, and streams from backends with what must end when they end.
 
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -9,23 +8,18 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::lesson::Reader;
 use super::running::Running;
-use super::{Carrier, Client};
 use crate::headers;
 use crate::transport::exchange::Phase;
-use crate::transport::io::Activity;
 use crate::transport::{Arriving, BrokenOff};
 
-/// The body of a response. Its client counts as busy until it is dropped.
+/// The body of a response.
 #[derive(Debug)]
-pub(crate) struct Body {
-    kind: Kind,
-    client: Option<Rc<Client>>,
-}
+pub(crate) struct Body(Kind);
 
 #[derive(Debug)]
 enum Kind {
     Full(Option<Bytes>),
-    /// Not sent, so that the length in the head is of a body the client has: hyper drops that of an empty one.
+    /// Not sent, so that the length in the head is of a body the client has.
     Absent,
     Stream(Box<Stream>),
 }
@@ -42,34 +36,20 @@ pub(super) struct Stream {
 
 impl Body {
     pub(super) const fn empty() -> Self {
-        Self { kind: Kind::Full(None), client: None }
+        Self(Kind::Full(None))
     }
 
     pub(super) const fn full(bytes: Bytes) -> Self {
-        Self { kind: Kind::Full(Some(bytes)), client: None }
+        Self(Kind::Full(Some(bytes)))
     }
 
     pub(super) const fn absent() -> Self {
-        Self { kind: Kind::Absent, client: None }
+        Self(Kind::Absent)
     }
 
     pub(super) fn stream(stream: Stream) -> Self {
         stream.wait();
-        Self { kind: Kind::Stream(Box::new(stream)), client: None }
-    }
-
-    /// The same on its way to `client`. On a connection that carries many at one time, whoever carries it looks after it.
-    pub(super) fn to(mut self, client: Rc<Client>) -> Self {
-        if client.line.carrier == Carrier::Http2 {
-            return self;
-        }
-        if let Kind::Stream(stream) = &self.kind
-            && let Some(running) = &stream.running
-        {
-            *client.streaming.borrow_mut() = Some(running.membership.clone());
-        }
-        self.client = Some(client);
-        self
+        Self(Kind::Stream(Box::new(stream)))
     }
 }
 
@@ -77,22 +57,13 @@ impl Body {
     /// Hears whether the exchange was called to end while its body is on the way. Otherwise the task of `cx` will be
     /// woken by the call.
     pub(crate) fn is_called(&self, cx: &Context<'_>) -> bool {
-        let Kind::Stream(stream) = &self.kind else { return false };
+        let Kind::Stream(stream) = &self.0 else { return false };
         stream.running.as_ref().is_some_and(|running| running.membership.hear(cx).is_some())
     }
 
     /// Whether it stands for one that is not sent.
     pub(crate) fn is_absent(&self) -> bool {
-        matches!(self.kind, Kind::Absent)
-    }
-}
-
-impl Drop for Body {
-    fn drop(&mut self) {
-        if let Some(client) = &self.client {
-            client.streaming.take();
-            client.pulse.set(Activity::Idle);
-        }
+        matches!(self.0, Kind::Absent)
     }
 }
 
@@ -169,7 +140,7 @@ impl HttpBody for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
-        match &mut self.kind {
+        match &mut self.0 {
             Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Kind::Absent => Poll::Ready(None),
             Kind::Stream(stream) => stream.poll_frame(cx),
@@ -177,7 +148,7 @@ impl HttpBody for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.kind {
+        match &self.0 {
             Kind::Full(bytes) => bytes.is_none(),
             Kind::Absent => false,
             Kind::Stream(stream) => stream.incoming.is_end_stream(),
@@ -185,7 +156,7 @@ impl HttpBody for Body {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.kind {
+        match &self.0 {
             Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Kind::Absent => SizeHint::default(),
             Kind::Stream(stream) => stream.incoming.size_hint(),

@@ -3,8 +3,6 @@
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::sync::Arc;
-use std::task::Context;
 
 use http::HeaderValue;
 use ipnet::IpNet;
@@ -12,8 +10,7 @@ use ipnet::IpNet;
 use super::places::Place;
 use super::worker::Destination;
 use crate::headers::{Peer, is_trusted};
-use crate::transport::exchange::Membership;
-use crate::transport::io::{Activity, Pulse};
+use crate::transport::pulse::{Activity, Pulse};
 use crate::transport::{Introduction, Links};
 
 /// A client connection, as its requests see it.
@@ -26,11 +23,9 @@ pub(crate) struct Client {
     /// [`Self::ip`] as a field value: made once, not for each request.
     ip_value: HeaderValue,
     /// What the connection is doing.
-    pub(crate) pulse: Arc<Pulse>,
+    pub(crate) pulse: Rc<Pulse>,
     /// On an HTTP/2 connection: requests and tunnels now.
     active: Cell<usize>,
-    /// On an HTTP/1 connection: the exchange whose response body is on its way to this client.
-    pub(super) streaming: RefCell<Option<Rc<Membership>>>,
     /// Connections to backends that began with this client's addresses, and end with its connection.
     pub(super) links: RefCell<Vec<(Destination, Rc<Links>)>>,
     /// Kept as long as anything of the connection lives, a tunnel included.
@@ -69,30 +64,16 @@ pub(crate) enum Carrier {
 }
 
 impl Client {
-    pub(crate) fn new(line: Line, pulse: Arc<Pulse>, place: Place) -> Self {
+    pub(crate) fn new(line: Line, pulse: Rc<Pulse>, place: Place) -> Self {
         let ip = line.peer.ip().to_canonical();
         let text = ip.to_string();
         let ip_value = HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("unknown"));
-        Self {
-            line,
-            ip,
-            ip_value,
-            pulse,
-            active: Cell::new(0),
-            streaming: RefCell::new(None),
-            links: RefCell::default(),
-            _place: place,
-        }
+        Self { line, ip, ip_value, pulse, active: Cell::new(0), links: RefCell::default(), _place: place }
     }
 
     /// How a connection made for this client is introduced to a backend.
     pub(super) fn introduction(&self) -> Introduction {
         Introduction::Client { source: self.line.peer, destination: self.line.local }
-    }
-
-    /// Whether the exchange whose response is on its way was called to end. Otherwise the task of `cx` will hear of it.
-    pub(crate) fn is_stalled(&self, cx: &Context<'_>) -> bool {
-        self.streaming.borrow().as_ref().is_some_and(|exchange| exchange.hear(cx).is_some())
     }
 
     /// Begins one of the things that a connection does at one time.

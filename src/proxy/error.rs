@@ -10,6 +10,7 @@ use super::{Body, Limit};
 use crate::path::Unclear;
 use crate::pool::Refusal;
 use crate::transport::exchange::Phase;
+use crate::transport::http1::client::HeadError;
 use crate::watch::Call;
 
 /// Why a request is not answered by a backend.
@@ -33,6 +34,10 @@ pub(super) enum Error {
     UriTooLong,
     #[error("the request has too many fields")]
     TooManyFields,
+    #[error("the request head is too long")]
+    HeadTooLong,
+    #[error("this version of HTTP is not spoken here")]
+    UnknownVersion,
     #[error("the proxy has no descriptor or port left")]
     Exhausted,
     #[error("no backend is available")]
@@ -82,7 +87,8 @@ impl Error {
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
-            Self::TooManyFields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::TooManyFields | Self::HeadTooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::UnknownVersion => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::NoBackend
             | Self::Exhausted
             | Self::Unreachable
@@ -104,6 +110,7 @@ impl Error {
             Self::BodyTooLong => Limit::BodyBytes,
             Self::UriTooLong => Limit::UriBytes,
             Self::TooManyFields => Limit::Headers,
+            Self::HeadTooLong => Limit::HeaderBytes,
             Self::Exhausted => Limit::Descriptors,
             Self::AllFull => Limit::MaxSessions,
             Self::QueueTimeout => Limit::QueueTimeout,
@@ -116,12 +123,16 @@ impl Error {
     /// The error type of RFC 9209 §2.3 that fits best.
     fn proxy_status(&self) -> &'static str {
         match self {
-            Self::BadRequest(_) | Self::BodyBroken | Self::UnknownCoding | Self::ConnectMethod => {
-                "http_request_error"
-            }
-            Self::RequestTimeout | Self::BodyTooLong | Self::UriTooLong | Self::TooManyFields => {
-                "http_request_denied"
-            }
+            Self::BadRequest(_)
+            | Self::BodyBroken
+            | Self::UnknownCoding
+            | Self::UnknownVersion
+            | Self::ConnectMethod => "http_request_error",
+            Self::RequestTimeout
+            | Self::BodyTooLong
+            | Self::UriTooLong
+            | Self::TooManyFields
+            | Self::HeadTooLong => "http_request_denied",
             Self::NoRoute => "destination_not_found",
             Self::NoBackend | Self::Moving | Self::SessionDown => "destination_unavailable",
             Self::Unreachable => "connection_refused",
@@ -143,6 +154,8 @@ impl Error {
                 | Self::BodyBroken
                 | Self::UnknownCoding
                 | Self::ConnectMethod
+                | Self::UnknownVersion
+                | Self::HeadTooLong
                 | Self::RequestTimeout
                 | Self::BodyTooLong
                 | Self::UriTooLong
@@ -222,6 +235,18 @@ impl From<Refusal> for Error {
             // Who may wait has waited before this is asked.
             Refusal::Down | Refusal::Wait { .. } => Self::SessionDown,
             Refusal::Outdated => Self::Moving,
+        }
+    }
+}
+
+impl From<&HeadError> for Error {
+    fn from(error: &HeadError) -> Self {
+        match error {
+            HeadError::Nonsense(what) => Self::BadRequest(what.as_str()),
+            HeadError::Version => Self::UnknownVersion,
+            HeadError::TooLong => Self::HeadTooLong,
+            HeadError::TargetTooLong => Self::UriTooLong,
+            HeadError::TooManyFields => Self::TooManyFields,
         }
     }
 }

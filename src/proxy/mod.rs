@@ -30,17 +30,17 @@ mod tunnel;
 mod upgrade;
 mod worker;
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::hash::BuildHasher;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use http::{Method, Request};
+use http::{Method, Request, Response};
 
 use crate::affinity::{self, Ticket};
 use crate::pool::{Key, Source};
+use crate::transport::http1::client::HeadError;
 use crate::transport::{Interim, Received};
 
 pub(crate) use body::Body;
@@ -48,10 +48,10 @@ pub(crate) use client::{Active, Carrier, Client, Line, Secured};
 pub(crate) use core::{Core, Order};
 pub(crate) use places::{Passage, Place};
 pub(crate) use tally::{Limit, Tally};
-pub(crate) use upgrade::{Opened, Tunnelling, as_upgrade};
+pub(crate) use upgrade::{Offer, Opened, as_upgrade};
 pub(crate) use worker::Worker;
 
-use error::Error;
+use error::{Error, Form};
 use forward::Forward;
 use request::Asked;
 use worker::Current;
@@ -60,16 +60,16 @@ use worker::Current;
 #[derive(Debug)]
 pub(crate) struct Arrived {
     pub(crate) request: Request<Received>,
-    /// The stream that becomes a tunnel if the backend agrees (RFC 8441).
-    pub(crate) tunnel: Option<Tunnelling>,
+    /// What becomes a tunnel if the request asks for one and the backend agrees.
+    pub(crate) offer: Option<Offer>,
     /// Where interim responses go, if the connection can carry them.
     pub(crate) interim: Option<Interim>,
 }
 
 /// Answers one request. Never fails: what goes wrong becomes a response.
 ///
-/// All that needs no waiting is done at once; only what waits for a backend is a future, and that is boxed: hyper keeps
-/// room for a future as long as the connection lives, and most of that time there is no request.
+/// All that needs no waiting is done at once; only what waits for a backend is a future, and that is boxed: a connection
+/// has room for it as long as it lives, and most of that time there is no request.
 pub(crate) fn handle(worker: &Rc<Worker>, client: &Rc<Client>, arrived: Arrived) -> Answer {
     let (current, tally) = (worker.current(), worker.tally());
     tally.requests.up();
@@ -77,46 +77,38 @@ pub(crate) fn handle(worker: &Rc<Worker>, client: &Rc<Client>, arrived: Arrived)
     match asked.check(&current.snapshot.limits).and_then(|()| plan(worker, &current, &mut asked)) {
         Ok(plan) => {
             let forward = Forward::new(worker.clone(), current, plan, asked);
-            Answer::awaited(client, forward.run())
+            Answer::Awaited(Box::pin(forward.run()))
         }
         Err(error) => {
             tally.unrouted.count(error.status().as_u16());
             worker.reached(&error);
-            Answer::ready(client, asked.into_reply().fail(&error))
+            Answer::Ready(Some(asked.into_reply().fail(&error)))
         }
     }
 }
 
+/// Answers what is no request. The connection that it came on has to end.
+pub(crate) fn refuse(worker: &Worker, error: &HeadError) -> Response<Body> {
+    let error = Error::from(error);
+    worker.tally().unrouted.count(error.status().as_u16());
+    worker.reached(&error);
+    error.response(Form::Text)
+}
+
 /// The answer to a request, as soon as there is one.
-pub(crate) struct Answer {
-    client: Rc<Client>,
-    response: Response,
-}
-
-enum Response {
-    Ready(Option<http::Response<Body>>),
-    Awaited(Pin<Box<dyn Future<Output = http::Response<Body>>>>),
-}
-
-impl Answer {
-    fn ready(client: &Rc<Client>, response: http::Response<Body>) -> Self {
-        Self { client: client.clone(), response: Response::Ready(Some(response)) }
-    }
-
-    fn awaited(client: &Rc<Client>, response: impl Future<Output = http::Response<Body>> + 'static) -> Self {
-        Self { client: client.clone(), response: Response::Awaited(Box::pin(response)) }
-    }
+pub(crate) enum Answer {
+    Ready(Option<Response<Body>>),
+    Awaited(Pin<Box<dyn Future<Output = Response<Body>>>>),
 }
 
 impl Future for Answer {
-    type Output = Result<http::Response<Body>, Infallible>;
+    type Output = Response<Body>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = match &mut self.response {
-            Response::Ready(response) => response.take().map_or(Poll::Pending, Poll::Ready),
-            Response::Awaited(response) => response.as_mut().poll(cx),
-        };
-        response.map(|response| Ok(response.map(|body| body.to(self.client.clone()))))
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response<Body>> {
+        match self.get_mut() {
+            Self::Ready(response) => response.take().map_or(Poll::Pending, Poll::Ready),
+            Self::Awaited(response) => response.as_mut().poll(cx),
+        }
     }
 }
 

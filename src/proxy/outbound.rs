@@ -8,7 +8,7 @@ use http_body::Body as _;
 
 use super::error::is_grpc;
 use super::request::{Asked, Reply};
-use super::upgrade::{self, ClientEnd};
+use super::upgrade::{self, ClientEnd, Offer};
 use crate::clock::Clock;
 use crate::config::{Limits, Protocol};
 use crate::headers;
@@ -34,12 +34,12 @@ pub(super) fn prepare(
     limits: &Limits,
     clock: Clock,
 ) -> Outbound {
-    let Asked { mut parts, body, client, trusted, mut seen, record, tunnel, interim, .. } = asked;
+    let Asked { mut parts, body, client, trusted, mut seen, record, offer, interim, .. } = asked;
     let reply = Reply { grpc: is_grpc(&parts), accept: seen.accept.take(), record };
     let is_http2 = pool.dialing.protocol() == Protocol::Http2;
     let asked_upgrade = seen.upgrade && body.is_end_stream() && upgrade::is_asked(&parts);
-    let upgrade = upgrade::wanted(&mut parts, tunnel, asked_upgrade).filter(|_| !is_http2);
-    let upgrade = upgrade.map(|upgrade| ClientEnd { upgrade, client: client.clone() });
+    let is_wanted = |offer: &Offer| !is_http2 && (asked_upgrade || matches!(offer, Offer::Stream(_)));
+    let upgrade = offer.filter(is_wanted).map(|offer| ClientEnd { offer, client: client.clone() });
     let may_have_trailers = !body.is_end_stream() && body.size_hint().exact().is_none();
     let trailer = may_have_trailers.then(|| headers::trailer(&parts.headers, &seen)).flatten();
     headers::strip(&mut parts.headers, &seen);
@@ -63,7 +63,7 @@ pub(super) fn prepare(
         Gate::listen(None, interim, &mut parts.extensions);
         return Outbound { head: parts, body: Outgoing::empty(), upgrade, reply };
     }
-    // A known length came in a Content-Length that hyper has checked; it is still there.
+    // A known length came in a Content-Length that was checked; it is still there.
     if body.size_hint().exact().is_none() {
         parts.headers.remove(header::CONTENT_LENGTH);
         parts.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));

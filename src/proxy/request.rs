@@ -1,6 +1,7 @@
 //! Whether what a client sent is one well-formed request, and for whom.
 //!
-//! Hyper has parsed it; what a proxy must check itself is here: `Host`, the target's form, transfer codings, lengths.
+//! Its head was parsed, and it has one framing; what else a proxy must check is here: `Host`, the target's form, transfer
+//! codings, lengths.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -12,7 +13,7 @@ use http::{HeaderValue, Method, Response, Version, header};
 use http_body::Body as _;
 
 use super::error::{Error, Form, is_grpc};
-use super::upgrade::Tunnelling;
+use super::upgrade::Offer;
 use super::worker::Current;
 use super::{Arrived, Body, Client, Worker};
 use crate::affinity::Facts;
@@ -28,8 +29,8 @@ use crate::transport::{Interim, Received};
 pub(super) struct Asked {
     pub(super) parts: Parts,
     pub(super) body: Received,
-    /// The stream that becomes a tunnel if the backend agrees.
-    pub(super) tunnel: Option<Tunnelling>,
+    /// What becomes a tunnel if the request asks for one and the backend agrees.
+    pub(super) offer: Option<Offer>,
     /// Where interim responses go.
     pub(super) interim: Option<Interim>,
     pub(super) client: Rc<Client>,
@@ -67,7 +68,7 @@ impl Reply {
 
 impl Asked {
     pub(super) fn new(
-        Arrived { request, tunnel, interim }: Arrived,
+        Arrived { request, offer, interim }: Arrived,
         worker: &Worker,
         current: &Current,
         client: &Rc<Client>,
@@ -84,7 +85,7 @@ impl Asked {
         let record =
             current.snapshot.access_log.then(|| Box::new(new_record(&parts, client_ip, (clock, start))));
         let client = client.clone();
-        Self { parts, body, tunnel, interim, client, client_ip, trusted, seen, start, record }
+        Self { parts, body, offer, interim, client, client_ip, trusted, seen, start, record }
     }
 
     /// Checks the request, all but its host, and brings its target into origin form.
@@ -106,7 +107,7 @@ impl Asked {
         if target.len() > limits.uri_bytes {
             return Err(Error::UriTooLong);
         }
-        // Hyper lets UTF-8 pass, which would be a second spelling of what is percent-encoded (RFC 9112 §3.2).
+        // `httparse` lets UTF-8 pass, which would be a second spelling of what is percent-encoded (RFC 9112 §3.2).
         if !target.is_ascii() {
             return Err(Error::BadRequest("the request target is not ASCII"));
         }
@@ -116,7 +117,7 @@ impl Asked {
         Ok(())
     }
 
-    /// What hyper sees to in HTTP/1, and h2 leaves to others.
+    /// What is seen to in HTTP/1 when a head is read, and h2 leaves to others.
     fn check_http2(&self, limits: &Limits) -> Result<(), Error> {
         let headers = &self.parts.headers;
         // One of them may be the proxy's own.
@@ -131,7 +132,7 @@ impl Asked {
         }
         let lengths = headers.get_all(header::CONTENT_LENGTH).iter().count();
         // To the backend it would announce a body, which is none of a tunnel's octets (RFC 9110 §9.3.6).
-        if lengths > 0 && self.tunnel.is_some() {
+        if lengths > 0 && self.offer.is_some() {
             return Err(Error::BadRequest("a tunnel has no length"));
         }
         // That one is a number h2 has seen to, but an empty one passes for 0.

@@ -68,7 +68,7 @@ pub(super) fn respond(
 }
 
 /// A body in another coding than `chunked` would reach the client without a word of that coding, and may end elsewhere
-/// than hyper takes it to; a field's name that is no token means something else to each reader.
+/// than it is taken to; a field's name that is no token means something else to each reader.
 fn refuse(mut running: Running) -> Response<Body> {
     running.counters().failures.up();
     running.tally().own.count(Error::Nonsense.status().as_u16());

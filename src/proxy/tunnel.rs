@@ -8,18 +8,16 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::upgrade::Parts;
 use tokio::io::AsyncWrite;
 use tokio::time::timeout;
 
 use super::Worker;
 use super::frames::{Frames, close_to_backend, close_to_client};
 use super::running::Running;
-use super::upgrade::{ClientEnd, Upgrade};
+use super::upgrade::{ClientEnd, Offer};
 use crate::pool::Closing;
 use crate::transport::Wire;
 use crate::transport::exchange::Phase;
-use crate::transport::io::ClientIo;
 use crate::watch::Call;
 
 /// For the client's connection to be handed over after a 101.
@@ -82,7 +80,7 @@ enum End {
 pub(super) async fn run(client: ClientEnd, backend: Option<Side>, mut running: Running, worker: &Worker) {
     running.membership.wait_for(Phase::Tunnel, worker.clock.now().after(OPENING));
     // The connection counts as the client's as long as the tunnel is open.
-    let ClientEnd { upgrade: mut client, client: _connection } = client;
+    let ClientEnd { offer: mut client, client: _connection } = client;
     let Some(backend) = backend else { return unopened(&mut running, "the backend has gone".into()) };
     let mut tunnel = match running.membership.unless_called(pin!(client_side(&mut client))).await {
         Ok(Ok(client)) => Tunnel::open(client, backend),
@@ -120,16 +118,12 @@ fn unopened(running: &mut Running, why: String) {
 pub(super) type Side = (Wire, Bytes);
 
 /// Takes the client's wire out of the hands of whoever carried its request.
-async fn client_side(upgrade: &mut Upgrade) -> Result<Side, String> {
-    match upgrade {
-        Upgrade::Http1(upgrade) => {
-            let upgraded = upgrade.await.map_err(|error| error.to_string())?;
-            let parts: Parts<ClientIo> = upgraded.downcast().map_err(|_| "not a connection".to_owned())?;
-            Ok((parts.io.into_inner(), parts.read_buf))
-        }
-        Upgrade::Http2(tunnelling) => {
-            let wire = (&mut tunnelling.wire).await.map_err(|_| "the client has gone".to_owned())?;
-            Ok((wire, Bytes::new()))
+async fn client_side(offer: &mut Offer) -> Result<Side, String> {
+    let gone = |_| "the client has gone".to_owned();
+    match offer {
+        Offer::Connection(side) => side.await.map_err(gone),
+        Offer::Stream(tunnelling) => {
+            (&mut tunnelling.wire).await.map(|wire| (wire, Bytes::new())).map_err(gone)
         }
     }
 }

@@ -3,9 +3,9 @@
 use std::rc::Rc;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
-use hyper::upgrade::OnUpgrade;
 use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -22,17 +22,17 @@ const UPGRADE: HeaderValue = HeaderValue::from_static("upgrade");
 /// The client's end of a tunnel to be.
 #[derive(Debug)]
 pub(super) struct ClientEnd {
-    pub(super) upgrade: Upgrade,
+    pub(super) offer: Offer,
     pub(super) client: Rc<Client>,
 }
 
-/// How the client's connection becomes a wire.
+/// What may become a tunnel, and brings its wire.
 #[derive(Debug)]
-pub(super) enum Upgrade {
-    /// The whole of an HTTP/1.1 connection, once its 101 was sent (RFC 9110 §7.8).
-    Http1(OnUpgrade),
+pub(crate) enum Offer {
+    /// The whole of an HTTP/1.1 connection, once its 101 was sent (RFC 9110 §7.8), with what was read ahead of it.
+    Connection(oneshot::Receiver<(Wire, Bytes)>),
     /// One stream of an HTTP/2 connection, once its 200 was sent (RFC 8441 §5).
-    Http2(Tunnelling),
+    Stream(Tunnelling),
 }
 
 /// A stream that an extended CONNECT was sent on, as soon as it may carry octets.
@@ -57,7 +57,7 @@ pub(crate) fn as_upgrade<B>(
     wire: oneshot::Receiver<Wire>,
     worker: &Worker,
     active: Active,
-) -> Tunnelling {
+) -> Offer {
     let nonce = (u128::from(worker.draw.next()) << 64 | u128::from(worker.draw.next())).to_be_bytes();
     let key = BASE64_STANDARD.encode(nonce);
     let accept = derive_accept_key(key.as_bytes());
@@ -68,13 +68,7 @@ pub(crate) fn as_upgrade<B>(
         fields.insert(header::SEC_WEBSOCKET_KEY, key);
     }
     fields.entry(header::SEC_WEBSOCKET_VERSION).or_insert(HeaderValue::from_static("13"));
-    Tunnelling { wire, accept, _active: active }
-}
-
-/// What the client offers to make a tunnel of, if it asked for one.
-pub(super) fn wanted(parts: &mut Parts, tunnel: Option<Tunnelling>, is_asked: bool) -> Option<Upgrade> {
-    let own = parts.extensions.remove::<OnUpgrade>().filter(|_| is_asked);
-    tunnel.map(Upgrade::Http2).or_else(|| own.map(Upgrade::Http1))
+    Offer::Stream(Tunnelling { wire, accept, _active: active })
 }
 
 /// Whether a request asks for a WebSocket (RFC 6455 §4.1).
@@ -97,7 +91,7 @@ pub(super) fn ask(fields: &mut HeaderMap) {
 /// be any success that does (RFC 8441 §5).
 pub(super) fn is_wrong(response: &Response<Arriving>, asked: Option<&ClientEnd>) -> bool {
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        let is_stream = asked.is_some_and(|client| matches!(client.upgrade, Upgrade::Http2(_)));
+        let is_stream = asked.is_some_and(|client| matches!(client.offer, Offer::Stream(_)));
         return is_stream && response.status().is_success();
     }
     asked.is_none_or(|client| !names_websocket(response.headers()) || !client.accepts(response))
@@ -106,7 +100,7 @@ pub(super) fn is_wrong(response: &Response<Arriving>, asked: Option<&ClientEnd>)
 impl ClientEnd {
     /// Whether a 101 answers the key that was made for the client; one that made its own sees to that itself.
     fn accepts(&self, response: &Response<Arriving>) -> bool {
-        let Upgrade::Http2(Tunnelling { accept, .. }) = &self.upgrade else { return true };
+        let Offer::Stream(Tunnelling { accept, .. }) = &self.offer else { return true };
         response.headers().get(header::SEC_WEBSOCKET_ACCEPT).is_some_and(|shown| shown == accept.as_str())
     }
 }
@@ -114,7 +108,7 @@ impl ClientEnd {
 /// Opens the tunnel that the client asked for and this 101 grants.
 pub(super) fn open(response: Response<Arriving>, mut running: Running, client: ClientEnd) -> Response<Body> {
     let backend = running.tunnels().and_then(Link::into_wire);
-    let is_stream = matches!(client.upgrade, Upgrade::Http2(_));
+    let is_stream = matches!(client.offer, Offer::Stream(_));
     let worker = Rc::clone(&running.worker);
     tokio::task::spawn_local(async move { tunnel::run(client, backend, running, &worker).await });
     let (mut parts, _) = response.into_parts();

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use h2::RecvStream;
 use http_body::{Body, Frame, SizeHint};
 
-use super::http1::{Fault, Incoming};
+use super::http1::Fault;
+use super::http1::backend::Incoming;
 
 /// A response body as it comes.
 #[derive(Debug)]

@@ -12,7 +12,8 @@ use http::request::Parts;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::http1::{Connection, Fault};
+use super::http1::Fault;
+use super::http1::backend::Connection;
 use super::shared::{MAX_STREAMS, Place, Shared};
 use super::{Arriving, BrokenOff, DialError, Outgoing, Way, Wire};
 use crate::clock::Now;

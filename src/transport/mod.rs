@@ -1,5 +1,5 @@
-//! Reaching backends: dialing, the connections of one worker, bodies on their way, one-off probes and calls.
-//! Which backend is reached is decided elsewhere.
+//! Connections: HTTP on both sides, dialing, the connections of one worker, bodies on their way, one-off probes and calls.
+//! Which backend is reached, and what a request means, is decided elsewhere.
 
 mod arriving;
 pub mod call;
@@ -8,13 +8,14 @@ mod dialing;
 pub mod exchange;
 mod gate;
 mod grpc;
-mod http1;
+pub mod http1;
 mod introduction;
-pub mod io;
+
 mod link;
 mod outgoing;
 pub mod probe;
 pub mod proxy_header;
+pub mod pulse;
 mod received;
 mod shared;
 mod stream;
@@ -34,5 +35,5 @@ pub use received::{Interim, ReceiveError, Received};
 pub use stream::Stream;
 pub use wire::Wire;
 
-/// What a client hears whose request head did not come in time; hyper says nothing then.
+/// What a client hears whose request head did not come in time.
 pub const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";

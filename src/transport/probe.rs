@@ -9,7 +9,7 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
-use super::http1::Connection;
+use super::http1::backend::Connection;
 use super::{Arriving, BrokenOff, DialError, Outgoing, Way, Wire, grpc, shared};
 use crate::config::Protocol;
 

@@ -1,18 +1,17 @@
 //! The body of a client's request as it comes in, whatever HTTP version carries it.
 
+use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::RecvStream;
 use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::sync::mpsc;
 
 use super::arriving::poll_stream;
-use super::io::Pulse;
+use super::http1::{Nonsense, client};
 
 /// The way back to a client for interim responses (RFC 9110 §15.2); what does not fit is dropped.
 pub type Interim = mpsc::Sender<Box<Response<()>>>;
@@ -22,18 +21,10 @@ pub type Interim = mpsc::Sender<Box<Response<()>>>;
 pub enum Received {
     /// None.
     Nothing,
-    /// As hyper reads it from an HTTP/1 connection.
-    Http1(Http1),
+    /// Of a request on an HTTP/1 connection.
+    Http1(client::Incoming),
     /// A stream of an HTTP/2 connection.
     Http2(Box<Http2>),
-}
-
-/// The body of an HTTP/1 request. Until it has ended, or another request has come, what its connection receives is the
-/// rest of it, also where nobody wants that any more.
-#[derive(Debug)]
-pub struct Http1 {
-    incoming: Incoming,
-    pulse: Arc<Pulse>,
 }
 
 /// The body of an HTTP/2 request.
@@ -49,24 +40,21 @@ pub struct Http2 {
 /// Why a request body does not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiveError {
-    /// On an HTTP/1 connection.
+    /// The connection was closed, or ended within the body.
+    #[error("the connection was closed before the request had ended")]
+    Closed,
+    /// The connection broke.
     #[error(transparent)]
-    Http1(#[from] hyper::Error),
+    Broken(#[from] io::Error),
+    /// It is coded in no way that can be read.
+    #[error(transparent)]
+    Nonsense(#[from] Nonsense),
     /// On an HTTP/2 connection.
     #[error(transparent)]
     Http2(#[from] h2::Error),
 }
 
 impl Received {
-    /// A body on the HTTP/1 connection that has this pulse.
-    pub fn http1(incoming: Incoming, pulse: &Arc<Pulse>) -> Self {
-        pulse.set_within_body(!incoming.is_end_stream());
-        if incoming.is_end_stream() {
-            return Self::Nothing;
-        }
-        Self::Http1(Http1 { incoming, pulse: pulse.clone() })
-    }
-
     /// A body on an HTTP/2 stream, `length` octets long if that was said. Whoever `expects` to be told to go on is told
     /// through that when somebody first asks for the body (RFC 9110 §10.1.1).
     pub fn http2(stream: RecvStream, length: Option<u64>, expects: Option<Interim>) -> Self {
@@ -87,7 +75,7 @@ impl Body for Received {
     ) -> Poll<Option<Result<Frame<Bytes>, ReceiveError>>> {
         match self.get_mut() {
             Self::Nothing => Poll::Ready(None),
-            Self::Http1(http1) => http1.poll_frame(cx),
+            Self::Http1(http1) => Pin::new(http1).poll_frame(cx),
             Self::Http2(http2) => http2.poll_frame(cx),
         }
     }
@@ -95,7 +83,7 @@ impl Body for Received {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Nothing => true,
-            Self::Http1(http1) => http1.incoming.is_end_stream(),
+            Self::Http1(http1) => http1.is_end_stream(),
             Self::Http2(http2) => http2.stream.is_end_stream(),
         }
     }
@@ -103,19 +91,9 @@ impl Body for Received {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Nothing => SizeHint::with_exact(0),
-            Self::Http1(http1) => http1.incoming.size_hint(),
+            Self::Http1(http1) => http1.size_hint(),
             Self::Http2(http2) => http2.length.map_or_else(SizeHint::new, SizeHint::with_exact),
         }
-    }
-}
-
-impl Http1 {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ReceiveError>>> {
-        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
-        if frame.is_none() || self.incoming.is_end_stream() {
-            self.pulse.set_within_body(false);
-        }
-        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
 }
 

@@ -47,7 +47,7 @@ fn a_wrong_preface_is_refused() {
     ] {
         let mut client = Client::connect(proxy.address);
         let answer = String::from_utf8(client.send(wrong).rest()).unwrap();
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400 "), "{wrong:?}: {answer}");
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 505 "), "{wrong:?}: {answer}");
         assert!(backend.requests().is_empty() && backend.garbage().is_empty(), "{wrong:?}");
     }
 }

@@ -17,7 +17,7 @@ use crate::clock::Now;
 use crate::config::Limits;
 use crate::listener::{Door, Listener};
 use crate::proxy::{Carrier, Client, Place};
-use crate::transport::io::{Activity, Beat, Pulse};
+use crate::transport::pulse::{Activity, Beat, Pulse};
 use crate::watch::{Call, Ticket, Watch};
 
 /// The client connections of one worker.
@@ -31,7 +31,7 @@ pub(super) struct Connections {
 /// What the sweep knows of a connection.
 #[derive(Debug)]
 struct Held {
-    pulse: Arc<Pulse>,
+    pulse: Rc<Pulse>,
     /// What it came in by.
     door: Arc<Door>,
     /// It was told to finish before it had said anything: what it says first is still answered.
@@ -54,7 +54,7 @@ impl Connections {
         Rc::new(Self { watch: Watch::new(), ending: Cell::new(false) })
     }
 
-    fn enter(&self, pulse: Arc<Pulse>, door: &Arc<Door>) -> Ticket<Held> {
+    fn enter(&self, pulse: Rc<Pulse>, door: &Arc<Door>) -> Ticket<Held> {
         let (door, seen, ending) = (door.clone(), Cell::new(None), Cell::new(false));
         let is_late = self.ending.get() || door.is_closed();
         let ticket = self.watch.enter(Held { pulse, door, ending, seen });
@@ -127,13 +127,13 @@ fn allowed(held: &Held, limits: &Limits) -> Option<Duration> {
 
 /// Takes a connection in, and serves it until it ends, takes too long, or is told to.
 pub(super) fn begin(station: &Rc<Station>, accepted: Accepted) {
-    let pulse = Arc::new(Pulse::default());
+    let pulse = Rc::new(Pulse::default());
     // Here and not in the task, so that whoever asks how many there are is told of it.
     let ticket = station.connections.enter(pulse.clone(), &accepted.listener.door);
     tokio::task::spawn_local(serve(station.clone(), accepted, (ticket, pulse)));
 }
 
-async fn serve(station: Rc<Station>, accepted: Accepted, (ticket, pulse): (Ticket<Held>, Arc<Pulse>)) {
+async fn serve(station: Rc<Station>, accepted: Accepted, (ticket, pulse): (Ticket<Held>, Rc<Pulse>)) {
     let peer = accepted.peer;
     // Boxed: a handshake is over soon, and would count in the size of every connection.
     let opened = Box::pin(opening::open(&station, &ticket, &pulse, accepted)).await;

@@ -6,7 +6,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -20,8 +19,8 @@ use super::{Accepted, Held, Station};
 use crate::headers::is_trusted;
 use crate::listener::Handshake;
 use crate::proxy::{Carrier, Limit, Line, Place, Secured};
-use crate::transport::io::{Activity, Pulse};
 use crate::transport::proxy_header::{self, HeaderError, Named};
+use crate::transport::pulse::{Activity, Pulse};
 use crate::transport::tls::{self, Acceptor};
 use crate::transport::{TOO_SLOW, Wire};
 use crate::watch::{Call, Ticket};
@@ -101,7 +100,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(super) async fn open(
     station: &Rc<Station>,
     ticket: &Ticket<Held>,
-    pulse: &Arc<Pulse>,
+    pulse: &Rc<Pulse>,
     Accepted { listener, mut place, mut stream, peer }: Accepted,
 ) -> Result<Opened, Refused> {
     let current = station.worker.current();

@@ -4,8 +4,7 @@
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::HeaderMap;
 
-use super::Fault;
-use super::head;
+use super::{Nonsense, fields};
 
 /// Octets of all chunk extensions of one body, which nobody needs.
 const MAX_EXTENSIONS: usize = 16 * 1024;
@@ -19,6 +18,8 @@ const MAX_DIGITS: u8 = 16;
 enum Place {
     /// The digits of a size.
     Size,
+    /// Blanks behind the digits.
+    SizeBlank,
     /// What follows the digits up to the end of the line.
     Extension,
     /// The line feed behind a size.
@@ -57,8 +58,8 @@ pub(super) enum Step {
     More,
 }
 
-const BAD_SIZE: Fault = Fault::Nonsense("a chunk's size is none");
-const BAD_LINE: Fault = Fault::Nonsense("a chunk's line does not end as it should");
+const BAD_SIZE: Nonsense = Nonsense("a chunk's size is none");
+const BAD_LINE: Nonsense = Nonsense("a chunk's line does not end as it should");
 
 impl Chunked {
     pub(super) const fn new() -> Self {
@@ -69,7 +70,7 @@ impl Chunked {
     ///
     /// # Errors
     /// It is not so coded.
-    pub(super) fn read(&mut self, input: &mut BytesMut) -> Result<Step, Fault> {
+    pub(super) fn read(&mut self, input: &mut BytesMut) -> Result<Step, Nonsense> {
         while self.place != Place::Over {
             match self.place {
                 Place::Data => return Ok(self.data(input)),
@@ -84,15 +85,17 @@ impl Chunked {
     }
 
     /// One octet of what is around the data.
-    fn octet(&mut self, octet: u8) -> Result<(), Fault> {
+    fn octet(&mut self, octet: u8) -> Result<(), Nonsense> {
         self.place = match (self.place, octet) {
             (Place::Size, _) => return self.size(octet),
-            (Place::Extension, b'\r') => Place::SizeEnd,
+            (Place::SizeBlank, b' ' | b'\t') => Place::SizeBlank,
+            (Place::SizeBlank, b';') => Place::Extension,
+            (Place::SizeBlank | Place::Extension, b'\r') => Place::SizeEnd,
             (Place::Extension, b'\n') => return Err(BAD_LINE),
             (Place::Extension, _) => {
                 self.extensions += 1;
                 if self.extensions > MAX_EXTENSIONS {
-                    return Err(Fault::Nonsense("chunk extensions are too long"));
+                    return Err(Nonsense("chunk extensions are too long"));
                 }
                 Place::Extension
             }
@@ -108,7 +111,7 @@ impl Chunked {
         Ok(())
     }
 
-    fn size(&mut self, octet: u8) -> Result<(), Fault> {
+    fn size(&mut self, octet: u8) -> Result<(), Nonsense> {
         let digit = match octet {
             b'0'..=b'9' => octet - b'0',
             b'a'..=b'f' => octet - b'a' + 10,
@@ -118,9 +121,13 @@ impl Chunked {
                 self.place = Place::SizeEnd;
                 return Ok(());
             }
-            // Blanks before an extension are to be read (RFC 9112 §7.1.1, "bad whitespace").
-            b';' | b' ' | b'\t' => {
+            b';' => {
                 self.place = Place::Extension;
+                return Ok(());
+            }
+            // Those before an extension are to be read (RFC 9112 §7.1.1, "bad whitespace").
+            b' ' | b'\t' => {
+                self.place = Place::SizeBlank;
                 return Ok(());
             }
             _ => return Err(BAD_SIZE),
@@ -146,7 +153,7 @@ impl Chunked {
     }
 
     /// The fields behind the body, once all of them are there.
-    fn trailers(&mut self, input: &mut BytesMut) -> Result<Step, Fault> {
+    fn trailers(&mut self, input: &mut BytesMut) -> Result<Step, Nonsense> {
         if input.starts_with(b"\r\n") {
             input.advance(2);
             self.place = Place::Over;
@@ -154,11 +161,11 @@ impl Chunked {
         }
         let end = memchr::memmem::find(input, b"\r\n\r\n").map(|at| at + 4);
         if end.unwrap_or(input.len()) > MAX_TRAILERS {
-            return Err(Fault::Nonsense("the trailer section is too long"));
+            return Err(Nonsense("the trailer section is too long"));
         }
         let Some(end) = end else { return Ok(Step::More) };
         let section = input.split_to(end).freeze();
-        let fields = head::fields(&section)?;
+        let fields = fields::trailers(&section)?;
         self.place = Place::Over;
         Ok(Step::Trailers(fields))
     }
@@ -167,6 +174,7 @@ impl Chunked {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::http1::Fault;
 
     use proptest::prelude::*;
 
@@ -236,6 +244,7 @@ mod tests {
             "+1\r\nx\r\n0\r\n\r\n",
             "-1\r\nx\r\n0\r\n\r\n",
             "\r\n0\r\n\r\n",
+            "1 1\r\nx\r\n0\r\n\r\n",
             ";a\r\n0\r\n\r\n",
             "1;a\nb\r\nx\r\n0\r\n\r\n",
             "1\rx\r\n0\r\n\r\n",

@@ -1,10 +1,22 @@
-//! What goes wrong with an HTTP/1.1 connection to a backend.
+//! What goes wrong with an HTTP/1.1 connection.
 
 use std::io;
 
 use crate::transport::BodyError;
 
-/// Why an exchange on a connection did not come to its end.
+/// What came is not HTTP/1.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Nonsense(pub(super) &'static str);
+
+impl Nonsense {
+    /// What is wrong with it.
+    pub const fn as_str(self) -> &'static str {
+        self.0
+    }
+}
+
+/// Why an exchange on a connection to a backend did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The backend closed the connection before the response was whole.
@@ -35,16 +47,22 @@ impl Fault {
     }
 }
 
-impl From<httparse::Error> for Fault {
+impl From<Nonsense> for Fault {
+    fn from(Nonsense(what): Nonsense) -> Self {
+        Self::Nonsense(what)
+    }
+}
+
+impl From<httparse::Error> for Nonsense {
     fn from(error: httparse::Error) -> Self {
-        Self::Nonsense(match error {
+        Self(match error {
             httparse::Error::HeaderName => "a field's name is none",
             httparse::Error::HeaderValue => "a field's value cannot be one",
             httparse::Error::NewLine => "a line does not end as it should",
             httparse::Error::Status => "the status is none",
             httparse::Error::Version => "the version is none",
             httparse::Error::TooManyHeaders => "too many fields",
-            httparse::Error::Token => "the status line is none",
+            httparse::Error::Token => "the first line is none",
         })
     }
 }

@@ -64,8 +64,7 @@ fn poll_answer(
         // Fails where the stream is over, which is heard of at the next call.
         let _ = respond.send_informational(*hint);
     }
-    let Ok(response) = ready!(answered);
-    Poll::Ready(Some(response))
+    Poll::Ready(Some(ready!(answered)))
 }
 
 /// Takes off what only HTTP/1 has, and says the length where there is one and it is known (RFC 9113 §8.2.2). What comes

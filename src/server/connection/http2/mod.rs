@@ -27,7 +27,7 @@ use crate::config::Limits;
 use crate::proxy::Client;
 use crate::server::worker::Station;
 use crate::transport::Wire;
-use crate::transport::io::Activity;
+use crate::transport::pulse::Activity;
 use crate::watch::{Call, Ticket};
 
 /// Octets of a request body that a client may send before they are read, per stream: what is held back for a slow

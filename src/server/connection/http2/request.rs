@@ -25,17 +25,17 @@ pub(super) fn arrive(
     join_cookies(request.headers_mut());
     if is_websocket(&request) {
         let (to, wire) = oneshot::channel();
-        let tunnel = as_upgrade(&mut request, wire, worker, active.clone());
+        let offer = as_upgrade(&mut request, wire, worker, active.clone());
         let (parts, receive) = request.into_parts();
         let request = Request::from_parts(parts, Received::Nothing);
-        let arrived = Arrived { request, tunnel: Some(tunnel), interim: None };
+        let arrived = Arrived { request, offer: Some(offer), interim: None };
         return (arrived, Some(Opening { receive, to }));
     }
     let (parts, receive) = request.into_parts();
     let expects = parts.headers.contains_key(header::EXPECT).then(|| interim.clone());
     let body = Received::http2(receive, length(&parts.headers), expects);
     let request = Request::from_parts(parts, body);
-    (Arrived { request, tunnel: None, interim: Some(interim) }, None)
+    (Arrived { request, offer: None, interim: Some(interim) }, None)
 }
 
 /// Whether a stream asks to become a WebSocket (RFC 8441 §5). Other protocols over CONNECT are refused as CONNECT is.

@@ -7,11 +7,12 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::header::{TRAILER, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 use http_body::{Body as _, Frame};
 use tokio::io::AsyncWrite;
 
-use super::{Fault, head};
+use super::head;
+use crate::transport::http1::{Fault, fields};
 use crate::transport::{Outgoing, Wire};
 
 /// Octets up to which pieces of a body are copied together, instead of written one by one.
@@ -157,19 +158,11 @@ impl Sending {
         Ok(())
     }
 
-    /// Only those that were announced: over HTTP/1 another hop may not look for others (RFC 9110 §6.6.2).
-    fn add_trailers(&mut self, fields: &HeaderMap) {
-        if self.framing != Framing::Chunked {
-            return;
+    fn add_trailers(&mut self, trailers: &HeaderMap) {
+        if self.framing == Framing::Chunked {
+            fields::write_trailers(trailers, self.trailer.as_ref(), &mut self.out);
+            self.framing = Framing::Over;
         }
-        let announced = self.trailer.as_ref().map(HeaderValue::as_bytes).unwrap_or_default();
-        let names: Vec<_> = announced.split(|&octet| octet == b',').map(<[u8]>::trim_ascii).collect();
-        let is_announced = |name: &HeaderName| {
-            names.iter().any(|announced| announced.eq_ignore_ascii_case(name.as_str().as_bytes()))
-        };
-        self.out.extend_from_slice(b"0\r\n");
-        head::write_fields(fields.iter().filter(|(name, _)| is_announced(name)), &mut self.out);
-        self.framing = Framing::Over;
     }
 
     fn take(&mut self, data: Bytes) {

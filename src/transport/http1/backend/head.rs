@@ -1,20 +1,20 @@
-//! Heads of messages as octets: requests written, responses read, and what a response's head says of where its body
-//! ends (RFC 9112 §6.3).
+//! Heads as octets: requests written, responses read, and what a response's head says of where its body ends
+//! (RFC 9112 §6.3).
 
 use std::mem::MaybeUninit;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header};
-use httparse::{EMPTY_HEADER, Header, ParserConfig, Status};
+use http::{Method, Response, StatusCode, Version, header};
+use httparse::{Header, ParserConfig, Status};
 use hyper::ext::ReasonPhrase;
 
-use super::Fault;
-use super::chunked::Chunked;
 use crate::headers;
 use crate::transport::dial::MAX_RESPONSE_HEAD;
+use crate::transport::http1::chunked::Chunked;
+use crate::transport::http1::{Fault, Nonsense, fields};
 
-/// Fields of a response head, or of a trailer section.
+/// Fields of a response head.
 const MAX_FIELDS: usize = 100;
 
 /// Where the body of a response ends.
@@ -44,7 +44,7 @@ pub(super) fn write(parts: &Parts, out: &mut Vec<u8>) {
     for piece in [parts.method.as_str(), " ", root, target, " HTTP/1.1\r\n"] {
         out.extend_from_slice(piece.as_bytes());
     }
-    write_fields(&parts.headers, out);
+    fields::write(&parts.headers, out);
 }
 
 /// What is asked for, in origin form: an empty path is the root (RFC 9112 §3.2.1).
@@ -53,34 +53,22 @@ fn target(parts: &Parts) -> (&str, &str) {
     (if target.starts_with(['/', '*']) { "" } else { "/" }, target)
 }
 
-/// Writes fields, and the empty line behind them.
-pub(super) fn write_fields<'a>(
-    fields: impl IntoIterator<Item = (&'a HeaderName, &'a HeaderValue)>,
-    out: &mut Vec<u8>,
-) {
-    for (name, value) in fields {
-        out.extend_from_slice(name.as_str().as_bytes());
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value.as_bytes());
-        out.extend_from_slice(b"\r\n");
-    }
-    out.extend_from_slice(b"\r\n");
-}
-
 /// Takes a response's head from `input`, once it is whole. `seen` octets were there at the last look; the request's
 /// method decides with what the body ends.
 ///
 /// # Errors
 /// It is not the head of a response, or too long.
 pub(super) fn take(input: &mut BytesMut, seen: &mut usize, method: &Method) -> Result<Option<Head>, Fault> {
-    // A head that comes octet by octet is not parsed as often.
-    if std::mem::replace(seen, input.len()) > 0 && !may_be_whole(input) {
+    if std::mem::replace(seen, input.len()) > 0 && !fields::may_end(input) {
         return too_long(input);
     }
-    let mut fields = [const { MaybeUninit::<Header<'_>>::uninit() }; MAX_FIELDS];
+    let mut room = [const { MaybeUninit::<Header<'_>>::uninit() }; MAX_FIELDS];
     let mut parsed = httparse::Response::new(&mut []);
     let config = ParserConfig::default();
-    let length = match config.parse_response_with_uninit_headers(&mut parsed, input, &mut fields)? {
+    let length = match config
+        .parse_response_with_uninit_headers(&mut parsed, input, &mut room)
+        .map_err(Nonsense::from)?
+    {
         Status::Complete(length) => length,
         Status::Partial => return too_long(input),
     };
@@ -90,13 +78,13 @@ pub(super) fn take(input: &mut BytesMut, seen: &mut usize, method: &Method) -> R
     let (code, version) = (parsed.code.unwrap_or_default(), parsed.version.unwrap_or_default());
     let status = StatusCode::from_u16(code).map_err(|_| Fault::Nonsense("the status is none"))?;
     let reason = reason(status, parsed.reason.unwrap_or_default());
-    let spans = Spans::of(parsed.headers, input);
-    let octets = input.split_to(length).freeze();
-    *seen = 0;
+    let octets = Bytes::copy_from_slice(input.get(..length).unwrap_or_default());
     let mut response = Response::new(());
     *response.status_mut() = status;
     *response.version_mut() = if version == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
-    *response.headers_mut() = spans.fields(&octets)?;
+    *response.headers_mut() = fields::collect(parsed.headers, input, &octets)?;
+    input.advance(length);
+    *seen = 0;
     if let Some(reason) = reason {
         response.extensions_mut().insert(reason);
     }
@@ -109,65 +97,11 @@ fn reason(status: StatusCode, phrase: &str) -> Option<ReasonPhrase> {
     own.then(|| ReasonPhrase::try_from(phrase.as_bytes()).ok()).flatten()
 }
 
-/// Whether the last octets of a head can be among what came.
-fn may_be_whole(input: &[u8]) -> bool {
-    memchr::memmem::find(input, b"\n\r\n").is_some() || memchr::memmem::find(input, b"\n\n").is_some()
-}
-
 fn too_long<T>(input: &[u8]) -> Result<Option<T>, Fault> {
     if input.len() > MAX_RESPONSE_HEAD {
         return Err(Fault::Nonsense("the head is too long"));
     }
     Ok(None)
-}
-
-/// Where in the octets of a head its fields are: they outlive the borrow of what was parsed.
-struct Spans {
-    spans: [[u32; 4]; MAX_FIELDS],
-    count: usize,
-}
-
-impl Spans {
-    fn of(fields: &[Header<'_>], octets: &[u8]) -> Self {
-        let start = octets.as_ptr() as usize;
-        // A head is shorter than 4 GiB.
-        let span = |part: &[u8]| {
-            let at = (part.as_ptr() as usize).wrapping_sub(start);
-            [at as u32, (at + part.len()) as u32]
-        };
-        let mut spans = [[0; 4]; MAX_FIELDS];
-        for (place, field) in spans.iter_mut().zip(fields) {
-            let ([name, name_end], [value, value_end]) = (span(field.name.as_bytes()), span(field.value));
-            *place = [name, name_end, value, value_end];
-        }
-        Self { spans, count: fields.len() }
-    }
-
-    fn fields(&self, octets: &Bytes) -> Result<HeaderMap, Fault> {
-        let mut fields = HeaderMap::with_capacity(self.count + self.count / 2);
-        for place in self.spans.iter().take(self.count) {
-            let [name, name_end, value, value_end] = place.map(|at| at as usize);
-            let name = octets.get(name..name_end).unwrap_or_default();
-            let name = HeaderName::from_bytes(name).map_err(|_| Fault::Nonsense("a field's name is none"))?;
-            let value = HeaderValue::from_maybe_shared(octets.slice(value..value_end));
-            let value = value.map_err(|_| Fault::Nonsense("a field's value cannot be one"))?;
-            fields.try_append(name, value).map_err(|_| Fault::Nonsense("too many fields"))?;
-        }
-        Ok(fields)
-    }
-}
-
-/// The fields of a trailer section, which ends with an empty line.
-pub(super) fn fields(section: &Bytes) -> Result<HeaderMap, Fault> {
-    let bare = memchr::memchr_iter(b'\n', section).any(|at| at == 0 || section.get(at - 1) != Some(&b'\r'));
-    if bare {
-        return Err(Fault::Nonsense("a line does not end as it should"));
-    }
-    let mut parsed = [EMPTY_HEADER; MAX_FIELDS];
-    let Status::Complete((_, parsed)) = httparse::parse_headers(section, &mut parsed)? else {
-        return Err(Fault::Nonsense("a trailer section does not end"));
-    };
-    Spans::of(parsed, section).fields(section)
 }
 
 /// Where the body of a response to a request with `method` ends, and whether the connection persists.
@@ -205,6 +139,7 @@ fn frame(response: Response<()>, method: &Method) -> Result<Head, Fault> {
 mod tests {
     use super::*;
 
+    use http::HeaderValue;
     use proptest::prelude::*;
 
     fn taken(octets: &str, method: &Method) -> Result<Option<Head>, Fault> {

@@ -1,0 +1,95 @@
+//! Fields of messages, between octets and [`HeaderMap`].
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use httparse::{EMPTY_HEADER, Header, Status};
+
+use super::Nonsense;
+
+/// Fields of a trailer section.
+const MAX_TRAILERS: usize = 100;
+
+/// Where `part` lies in `source`, which it was cut from.
+pub(super) fn span(source: &[u8], part: &[u8]) -> Range<usize> {
+    let at = (part.as_ptr() as usize).wrapping_sub(source.as_ptr() as usize);
+    at..at.saturating_add(part.len())
+}
+
+/// The same part of `copy`, a copy of `source`.
+pub(super) fn same(copy: &Bytes, source: &[u8], part: &[u8]) -> Bytes {
+    let span = span(source, part);
+    if span.end <= copy.len() { copy.slice(span) } else { Bytes::new() }
+}
+
+/// What was parsed from `source`; the values share the octets of `copy`, a copy of it. So they hold on to no more than
+/// the message's own octets, however much was read with them.
+///
+/// # Errors
+/// They are no fields, or too many.
+pub(super) fn collect(parsed: &[Header<'_>], source: &[u8], copy: &Bytes) -> Result<HeaderMap, Nonsense> {
+    // Room for what a proxy adds.
+    let mut fields = HeaderMap::with_capacity(parsed.len() + parsed.len() / 2);
+    for field in parsed {
+        let name = HeaderName::from_bytes(field.name.as_bytes());
+        let name = name.map_err(|_| Nonsense("a field's name is none"))?;
+        let value = HeaderValue::from_maybe_shared(same(copy, source, field.value));
+        let value = value.map_err(|_| Nonsense("a field's value cannot be one"))?;
+        fields.try_append(name, value).map_err(|_| Nonsense("too many fields"))?;
+    }
+    Ok(fields)
+}
+
+/// The fields of a trailer section, which ends with an empty line.
+///
+/// # Errors
+/// It is none.
+pub(super) fn trailers(section: &Bytes) -> Result<HeaderMap, Nonsense> {
+    let bare = memchr::memchr_iter(b'\n', section).any(|at| at == 0 || section.get(at - 1) != Some(&b'\r'));
+    if bare {
+        return Err(Nonsense("a line does not end as it should"));
+    }
+    let mut parsed = [EMPTY_HEADER; MAX_TRAILERS];
+    let Status::Complete((_, parsed)) = httparse::parse_headers(section, &mut parsed)? else {
+        return Err(Nonsense("a trailer section does not end"));
+    };
+    collect(parsed, section, section)
+}
+
+/// Writes fields behind what is in `out`, and the empty line behind them.
+pub(super) fn write<'a>(
+    fields: impl IntoIterator<Item = (&'a HeaderName, &'a HeaderValue)>,
+    out: &mut Vec<u8>,
+) {
+    for (name, value) in fields {
+        write_one(name, value.as_bytes(), out);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes one field.
+pub(super) fn write_one(name: &HeaderName, value: &[u8], out: &mut Vec<u8>) {
+    let name = name.as_str().as_bytes();
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes trailer fields, and what ends a chunked body before and behind them: only those that were announced, for over
+/// HTTP/1 another hop may not look for others (RFC 9110 §6.6.2).
+pub(super) fn write_trailers(fields: &HeaderMap, announced: Option<&HeaderValue>, out: &mut Vec<u8>) {
+    let announced = announced.map(HeaderValue::as_bytes).unwrap_or_default();
+    let names: Vec<_> = announced.split(|&octet| octet == b',').map(<[u8]>::trim_ascii).collect();
+    let is_announced = |name: &HeaderName| {
+        names.iter().any(|announced| announced.eq_ignore_ascii_case(name.as_str().as_bytes()))
+    };
+    out.extend_from_slice(b"0\r\n");
+    write(fields.iter().filter(|(name, _)| is_announced(name)), out);
+}
+
+/// Whether the last octets of a head can be among what came: one that comes octet by octet is not parsed as often.
+pub(super) fn may_end(input: &[u8]) -> bool {
+    memchr::memmem::find(input, b"\n\r\n").is_some() || memchr::memmem::find(input, b"\n\n").is_some()
+}
