@@ -16,8 +16,9 @@ LABELS = {"homing": "Homing", "homing-hash": "Homing, hash mode", "haproxy": "HA
 WHAT = {
     **{name: workload.what for name, workload in WORKLOADS.items()},
     "W1r": "as W1, the cookie changes with each request",
+    "W9r": "1,000 backends, 1,024 sessions in turn",
 }
-ORDER = list(dict.fromkeys(["W1", "W1r", "W1t", "W1c", *WHAT]))
+ORDER = ["W1", "W1r", "W1t", "W1c", "W2", "W3a", "W4", "W5", "W6", "W6hs", "W7", "W8", "W9", "W9r", "M", "Mws", "Mtls"]
 PARTS = ("workloads", "counts", "memory")
 MEDIANS = ("cpu_us", "per_cpu_second", "per_second", "p50_us", "p99_us", "user_instructions", "system_calls")
 
@@ -56,7 +57,8 @@ def timed(lines):
             figures = {**line, "per_cpu_second": 1e6 / line["cpu_us"], "per_second": line["requests"] / line["seconds"]}
             found.setdefault(line["workload"], {}).setdefault(line["subject"], {})[line["round"]] = figures
         elif "all" in line:  # pload
-            found.setdefault(line["w"], {})[line["s"]] = dict(pload_rounds(line))
+            name = "W9r" if line["w"] == "W9" else line["w"]
+            found.setdefault(name, {})[line["s"]] = dict(pload_rounds(line))
     return found
 
 

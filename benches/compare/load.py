@@ -13,6 +13,9 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
+TRUSTING = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # without session tickets of before: each handshake is a full one
+TRUSTING.check_hostname, TRUSTING.verify_mode = False, ssl.CERT_NONE
+
 
 class Wrong(Exception):
     """A proxy does not do what is measured; its figures would mean nothing."""
@@ -43,11 +46,9 @@ class Client:
     def __init__(self, workload, proxy):
         self.tls = workload.tls or workload.client == "h2load"
         if self.tls:
-            context = ssl.create_default_context()
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            self.connection = http.client.HTTPSConnection("127.0.0.1", proxy.tls_port, timeout=10, context=context)
+            self.connection = http.client.HTTPSConnection("127.0.0.1", proxy.tls_port, timeout=30, context=TRUSTING)
         else:
-            self.connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=10)
+            self.connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=30)
 
     def ask(self, method, target, cookie, body=None):
         """Sends a request; returns status, headers and body."""

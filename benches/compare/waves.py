@@ -6,10 +6,10 @@ import base64
 import hashlib
 import re
 import socket
-import ssl
 import threading
 import time
 
+import load
 from load import Wrong, path
 
 UPGRADE = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -79,9 +79,7 @@ class Connection:
         self.socket, self.proxy, self.websocket = socket.create_connection(("127.0.0.1", port), 30), proxy, "websocket" in workload.client
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if workload.tls:
-            context = ssl.create_default_context()
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            self.socket = context.wrap_socket(self.socket)
+            self.socket = load.TRUSTING.wrap_socket(self.socket)
         more = UPGRADE if self.websocket else "Connection: close\r\n" if workload.close else ""
         if workload.post:
             more += f"Content-Length: {workload.post}\r\n"

@@ -45,5 +45,6 @@ WORKLOADS = {
         Workload("W9", "as W1, 1,000 backends, 64 sessions", backends=1000, sessions=64),
         Workload("M", "an idle keep-alive connection", client="idle", connections=2000),
         Workload("Mws", "an idle WebSocket", client="idle-websockets", connections=2000),
+        Workload("Mtls", "an idle WebSocket over TLS", client="idle-websockets", connections=2000, tls=True),
     )
 }
