@@ -213,11 +213,11 @@ def losses(record):
     return "\n".join(found or ["- In none of these."])
 
 
-def origin(record):
-    """Where, when and with what: a line for each run and what it measured."""
+def origin(record, parts=PARTS, only=None):
+    """Where, when and with what: a line for each run and what it measured, of these parts and workloads."""
     lines = []
     for number, run in enumerate(record["runs"]):
-        names = [name for part in PARTS for name, one in record[part].items() if one["run"] == number]
+        names = [name for part in parts for name, one in record[part].items() if one["run"] == number and (only is None or name in only)]
         if run and names:
             versions = ", ".join(version for version in run["versions"].values() if version)
             by = f" by {run['by']}" if run.get("by") else ""
