@@ -10,9 +10,10 @@ use criterion::Criterion;
 use homing::backend::Health;
 use homing::clock::Now;
 use homing::config::Config;
+use homing::headers::Fields;
 use homing::pool::{Choice, Commit, Key, Pool, Refusal, View};
 use homing::snapshot::Snapshot;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderValue, header};
 
 const NOW: Now = Now(1_800_000_000_000_000);
 const SESSIONS: u64 = 1_000_000;
@@ -98,14 +99,14 @@ fn visit(pool: &Pool, view: &View, key: &Key) {
     }
 }
 
-fn response(n: u64) -> HeaderMap {
+fn response(n: u64) -> Fields {
     let line = format!("sid={n:032x}; Path=/; HttpOnly; SameSite=Lax");
-    HeaderMap::from_iter([
+    Fields::from_iter([
         (header::CONTENT_TYPE, HeaderValue::from_static("text/html")),
         (header::SET_COOKIE, line.parse().unwrap()),
     ])
 }
 
-fn learn((snapshot, view): (&Snapshot, &View), response: &HeaderMap) {
+fn learn((snapshot, view): (&Snapshot, &View), response: &Fields) {
     black_box(pool(snapshot).learn(view, 0, None, response, NOW));
 }

@@ -13,9 +13,10 @@ use homing::affinity::{Facts, session_key};
 use homing::balance::Draw;
 use homing::clock::Now;
 use homing::config::Config;
+use homing::headers::Fields;
 use homing::pool::{Choice, Commit, View};
 use homing::snapshot::Snapshot;
-use http::{HeaderMap, HeaderValue, Uri, header};
+use http::{HeaderValue, Uri, header};
 
 const NOW: Now = Now(1_800_000_000_000_000);
 const ROOMS: u64 = 1 << 20;
@@ -59,7 +60,7 @@ fn main() {
 struct Proxy {
     snapshot: Snapshot,
     views: Vec<View>,
-    headers: HeaderMap,
+    headers: Fields,
 }
 
 impl Proxy {
@@ -74,7 +75,7 @@ impl Proxy {
         }
         let snapshot = Snapshot::build(&Config::parse(&source, "bench.toml").unwrap(), None, 1, Now(0));
         let views = snapshot.pools.iter().map(|pool| View::new(pool, 1)).collect();
-        let mut headers = HeaderMap::new();
+        let mut headers = Fields::new();
         headers.insert(header::HOST, HeaderValue::from_static("game.example"));
         headers.insert(
             header::USER_AGENT,

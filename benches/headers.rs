@@ -6,8 +6,8 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion};
-use homing::headers::{self, Peer, Seen};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use homing::headers::{self, Fields, Peer, Seen};
+use http::{HeaderName, HeaderValue};
 
 fn main() {
     let mut criterion = Criterion::default()
@@ -29,10 +29,10 @@ fn main() {
     ] {
         let request = browser(extra);
         group.bench_function(name, |bencher| {
-            let rewrite = |mut fields: HeaderMap| {
+            let rewrite = |mut fields: Fields| {
                 let seen = Seen::look(&fields);
                 headers::strip(&mut fields, &seen);
-                headers::forwarded(&mut fields, seen, black_box(&peer));
+                headers::forwarded(&mut fields, &seen, black_box(&peer));
                 fields
             };
             bencher.iter_batched(|| request.clone(), rewrite, BatchSize::SmallInput);
@@ -43,7 +43,7 @@ fn main() {
 }
 
 /// The fields of a page request, and some more.
-fn browser(extra: &[(&'static str, &'static str)]) -> HeaderMap {
+fn browser(extra: &[(&'static str, &'static str)]) -> Fields {
     let usual = [
         ("host", "app.example.com"),
         ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),

@@ -8,9 +8,10 @@ use std::time::Duration;
 use criterion::Criterion;
 use homing::affinity::{Facts, session_key};
 use homing::config::KeySource;
+use homing::headers::Fields;
 use homing::path::normalised;
 use homing::stable_hash;
-use http::{HeaderMap, HeaderValue, Uri, header};
+use http::{HeaderValue, Uri, header};
 
 fn main() {
     let mut criterion = Criterion::default()
@@ -77,14 +78,14 @@ fn normalise(criterion: &mut Criterion) {
 }
 
 /// What a browser sends, with these cookies.
-fn fields(cookies: &[&str]) -> HeaderMap {
-    let mut headers = HeaderMap::new();
+fn fields(cookies: &[&str]) -> Fields {
+    let mut headers = Fields::new();
     headers.insert(header::HOST, HeaderValue::from_static("game.example"));
     headers.insert(header::USER_AGENT, HeaderValue::from_static("Mozilla/5.0 (X11; Linux x86_64; rv:140.0)"));
     headers.insert(header::ACCEPT, HeaderValue::from_static("text/html,application/xhtml+xml,*/*;q=0.8"));
     headers.insert(header::ACCEPT_LANGUAGE, HeaderValue::from_static("en-GB,en;q=0.5"));
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate, br, zstd"));
-    headers.insert("x-room", HeaderValue::from_static("7f3a9c"));
+    headers.append(http::HeaderName::from_static("x-room"), HeaderValue::from_static("7f3a9c"));
     for cookie in cookies {
         headers.append(header::COOKIE, HeaderValue::from_str(cookie).unwrap());
     }

@@ -9,7 +9,8 @@ use criterion::Criterion;
 use homing::affinity::{Opened, Reason, Sealer, Ticket};
 use homing::clock::Now;
 use homing::config::{Config, Mode};
-use http::{HeaderMap, HeaderValue, header};
+use homing::headers::Fields;
+use http::{HeaderValue, header};
 
 const NOW: Now = Now(1_800_000_000_000_000);
 const TICKET: Ticket = Ticket {
@@ -67,8 +68,8 @@ fn sealer() -> Sealer {
     }
 }
 
-fn fields(cookies: &str) -> HeaderMap {
-    let mut headers = HeaderMap::new();
+fn fields(cookies: &str) -> Fields {
+    let mut headers = Fields::new();
     headers.insert(header::HOST, HeaderValue::from_static("game.example"));
     headers.insert(header::USER_AGENT, HeaderValue::from_static("Mozilla/5.0 (X11; Linux x86_64; rv:140.0)"));
     headers.insert(header::ACCEPT, HeaderValue::from_static("text/html,application/xhtml+xml,*/*;q=0.8"));

@@ -8,9 +8,10 @@ use std::fmt::Write as _;
 
 use homing::affinity::{Facts, session_key};
 use homing::config::{Config, KeySource};
+use homing::headers::Fields;
 use homing::path::{normalised, segments};
 use homing::route::Router;
-use http::{HeaderMap, Uri};
+use http::Uri;
 use percent_encoding::percent_decode_str;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -84,7 +85,7 @@ proptest! {
         prop_assert_eq!(router.find("h", &path).unwrap().unwrap().path.as_str(), "/game", "{}", path);
         let sources = [KeySource::parse("path:/game/{room}/tail").unwrap()];
         let uri: Uri = path.parse().unwrap();
-        let facts = Facts { host: "h", uri: &uri, headers: &HeaderMap::new(), client_ip: [127, 0, 0, 1].into(), sni: None };
+        let facts = Facts { host: "h", uri: &uri, headers: &Fields::new(), client_ip: [127, 0, 0, 1].into(), sni: None };
         let key = session_key(&sources, &facts).unwrap();
         prop_assert_eq!(String::from_utf8_lossy(&key.bytes), room, "{}", path);
     }

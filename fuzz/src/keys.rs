@@ -7,8 +7,9 @@ use std::time::Duration;
 use homing::affinity::{Facts, Opened, Sealer, Ticket, extract};
 use homing::clock::Now;
 use homing::config::{Cookie, KeySource, SameSite, Sealed, Secret, Secure};
+use homing::headers::Fields;
 use homing::path::{normalised, segments};
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use http::{HeaderName, HeaderValue, Uri, header};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode, percent_encode_byte};
 
 const SOURCES: [&str; 13] = [
@@ -48,8 +49,8 @@ pub fn run(input: &[u8]) {
     check_ticket(input);
 }
 
-fn fields<'a>(lines: impl Iterator<Item = &'a [u8]>) -> HeaderMap {
-    let mut fields = HeaderMap::new();
+fn fields<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Fields {
+    let mut fields = Fields::new();
     for line in lines.take(100) {
         let Some(colon) = line.iter().position(|&octet| octet == b':') else { continue };
         let name = HeaderName::from_bytes(&line[..colon]);
@@ -99,7 +100,7 @@ fn check_path(path: &str) {
 }
 
 /// A key is not empty, and the same each time; other spellings of a path have the same.
-fn check_source(source: &KeySource, uri: &Uri, headers: &HeaderMap) {
+fn check_source(source: &KeySource, uri: &Uri, headers: &Fields) {
     let facts =
         Facts { host: "homing.test", uri, headers, client_ip: [192, 0, 2, 7].into(), sni: Some("tls.test") };
     let key = extract(source, &facts);
@@ -142,7 +143,7 @@ fn sealer() -> &'static Sealer {
 }
 
 /// Nobody without the secret makes a cookie that counts, and of all cookies only the proxy's own is taken out.
-fn check_sealed(fields: &HeaderMap) {
+fn check_sealed(fields: &Fields) {
     let opened = sealer().open(fields, NOW);
     assert!(matches!(opened, Opened::Absent | Opened::Refused(_)), "forged: {opened:?}");
     let mut stripped = fields.clone();
@@ -155,13 +156,13 @@ fn check_sealed(fields: &HeaderMap) {
         let source = KeySource::parse(&format!("cookie:{name}")).unwrap();
         assert_eq!(cookie(&source, fields), cookie(&source, &stripped), "{name}");
     }
-    let others = |fields: &HeaderMap| -> BTreeSet<String> {
-        fields.keys().filter(|name| *name != header::COOKIE).map(ToString::to_string).collect()
+    let others = |fields: &Fields| -> BTreeSet<String> {
+        fields.names().filter(|name| *name != header::COOKIE).map(ToString::to_string).collect()
     };
     assert_eq!(others(fields), others(&stripped));
 }
 
-fn cookie(source: &KeySource, headers: &HeaderMap) -> Option<Vec<u8>> {
+fn cookie(source: &KeySource, headers: &Fields) -> Option<Vec<u8>> {
     let uri = Uri::from_static("/");
     let facts =
         Facts { host: "h", uri: &uri, headers, client_ip: [192, 0, 2, 7].into(), sni: Some("tls.test") };
@@ -188,7 +189,7 @@ fn check_ticket(input: &[u8]) {
     let pair = line.split(';').next().unwrap();
     let open = |pair: &str| {
         let value = HeaderValue::from_str(pair).unwrap();
-        sealer().open(&HeaderMap::from_iter([(header::COOKIE, value)]), NOW)
+        sealer().open(&Fields::from_iter([(header::COOKIE, value)]), NOW)
     };
     assert_eq!(open(&format!("a=b; {pair}; c=d")), Opened::Valid(ticket));
     let at = OWN.len() + 1 + usize::try_from(number(5) % 40).unwrap();

@@ -12,11 +12,12 @@ use std::mem;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use http::{HeaderMap, header};
+use http::header;
 use json_event_parser::LowLevelJsonParser;
 use memchr::memchr2;
 
 use crate::config::Pointer;
+use crate::headers::Fields;
 use watch::Watch;
 
 /// Octets of a body that are looked at. It is also the most that a scanner keeps, in a token of this length.
@@ -70,15 +71,15 @@ struct Value {
 
 /// Whether a body with these header fields is worth scanning: JSON by its type, or plain text, as engine.io calls its
 /// JSON. A type is compared without its parameters.
-pub fn relevance(headers: &HeaderMap) -> Relevance {
-    let kind = headers.get(header::CONTENT_TYPE);
-    if !kind.is_some_and(|kind| may_be_json(kind.as_bytes())) {
+pub fn relevance(headers: &Fields) -> Relevance {
+    let kind = headers.get(&header::CONTENT_TYPE);
+    if !kind.is_some_and(may_be_json) {
         return Relevance::Other;
     }
-    let mut fields = headers.get_all(header::CONTENT_ENCODING).iter();
+    let mut fields = headers.get_all(&header::CONTENT_ENCODING);
     let is_plain = |coding: &[u8]| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity");
     let all_plain = |field: &[u8]| field.split(|&b| b == b',').all(|coding| is_plain(coding.trim_ascii()));
-    if fields.all(|field| all_plain(field.as_bytes())) { Relevance::Read } else { Relevance::Encoded }
+    if fields.all(all_plain) { Relevance::Read } else { Relevance::Encoded }
 }
 
 fn may_be_json(kind: &[u8]) -> bool {
@@ -227,7 +228,7 @@ mod tests {
             let fields = fields
                 .iter()
                 .map(|&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-            let headers: HeaderMap = fields.collect();
+            let headers: Fields = fields.collect();
             assert_eq!(relevance(&headers), expected, "{headers:?}");
         }
     }

@@ -11,11 +11,12 @@ use std::collections::HashMap;
 use base64::Engine;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use http::{HeaderMap, header};
+use http::header;
 use serde_json::value::RawValue;
 
 use super::{Facts, source};
 use crate::config::TokenPlace;
+use crate::headers::Fields;
 
 /// Octets of the longest token that is looked at.
 const LONGEST: usize = 8 << 10;
@@ -41,9 +42,9 @@ pub(super) fn claim(name: &str, place: &TokenPlace, facts: &Facts<'_>) -> Option
 }
 
 /// The token in `Authorization: Bearer`; a scheme is written in any case (RFC 9110 §11.1).
-fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
-    headers.get_all(header::AUTHORIZATION).iter().find_map(|field| {
-        let (scheme, token) = field.as_bytes().trim_ascii().split_at_checked(b"Bearer".len())?;
+fn bearer(headers: &Fields) -> Option<&[u8]> {
+    headers.get_all(&header::AUTHORIZATION).find_map(|field| {
+        let (scheme, token) = field.trim_ascii().split_at_checked(b"Bearer".len())?;
         let is_apart = token.first() == Some(&b' ');
         (is_apart && scheme.eq_ignore_ascii_case(b"Bearer")).then(|| token.trim_ascii())
     })
@@ -91,9 +92,9 @@ mod tests {
 
     fn found(source: &str, uri: &str, fields: &[(header::HeaderName, &str)]) -> Option<String> {
         let uri: Uri = uri.parse().expect("a URI");
-        let mut headers = HeaderMap::new();
+        let mut headers = Fields::new();
         for (name, value) in fields {
-            headers.append(name, HeaderValue::from_str(value).expect("a value"));
+            headers.append(name.clone(), HeaderValue::from_str(value).expect("a value"));
         }
         let facts =
             Facts { host: "h", uri: &uri, headers: &headers, client_ip: [127, 0, 0, 1].into(), sni: None };

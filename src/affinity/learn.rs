@@ -4,11 +4,12 @@
 use std::borrow::Cow;
 
 use cookie::Cookie;
-use http::{HeaderMap, header};
+use http::header;
 
 use super::source::unquoted;
 use crate::clock::Now;
 use crate::config::KeySource;
+use crate::headers::Fields;
 
 /// What a response says of a session key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,15 +23,15 @@ pub enum Taught<'a> {
 /// Calls `learn` for everything that `sources` find in a response's head. Set-Cookie lines are read, never changed.
 pub fn taught<'a>(
     sources: &'a [KeySource],
-    response: &'a HeaderMap,
+    response: &'a Fields,
     now: Now,
     mut learn: impl FnMut(Taught<'a>),
 ) {
     for (position, source) in sources.iter().enumerate() {
         match source {
             KeySource::Cookie(name) => {
-                let lines = || response.get_all(header::SET_COOKIE).iter();
-                let said = || lines().filter_map(|line| cookie_line(line.as_bytes(), name.as_bytes(), now));
+                let lines = || response.get_all(&header::SET_COOKIE);
+                let said = || lines().filter_map(|line| cookie_line(line, name.as_bytes(), now));
                 // A namesake of another path may be taken back beside what is issued, and that counts.
                 if said().any(|value| value.is_none()) {
                     learn(Taught::TakenBack(position));
@@ -38,7 +39,7 @@ pub fn taught<'a>(
                 said().flatten().for_each(|value| learn(Taught::Issued(value)));
             }
             KeySource::Header(name) => {
-                let values = response.get_all(name).iter().map(|value| value.as_bytes().trim_ascii());
+                let values = response.get_all(name).map(<[u8]>::trim_ascii);
                 let values = values.filter(|value| !value.is_empty());
                 values.for_each(|value| learn(Taught::Issued(Cow::Borrowed(value))));
             }
@@ -85,7 +86,7 @@ mod tests {
 
     #[test]
     fn every_line_teaches_and_attributes_do_not() {
-        let mut headers = HeaderMap::new();
+        let mut headers = Fields::new();
         for line in [
             "sid=one; Path=/; sid=no",
             "other=2",

@@ -11,9 +11,10 @@ pub mod table;
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use http::{HeaderMap, Uri};
+use http::Uri;
 
 use crate::config::KeySource;
+use crate::headers::Fields;
 
 pub use learn::{Taught, taught};
 pub use sealed::{Opened, Reason, Sealer, Ticket};
@@ -37,7 +38,7 @@ pub struct Facts<'a> {
     /// The request target.
     pub uri: &'a Uri,
     /// All header fields.
-    pub headers: &'a HeaderMap,
+    pub headers: &'a Fields,
     /// The client, behind trusted proxies the one they name.
     pub client_ip: IpAddr,
     /// The server name of the client's TLS handshake, lower case.

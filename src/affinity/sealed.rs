@@ -9,11 +9,12 @@ use std::fmt;
 use std::time::Duration;
 
 use cookie::{Cookie, CookieJar, Key};
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderValue, header};
 
 use super::source::{Pairs, cookies, value_of};
 use crate::clock::Now;
 use crate::config::{self, Secret, Secure};
+use crate::headers::Fields;
 
 /// What the cookie says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,7 +125,7 @@ impl Sealer {
     }
 
     /// Looks for a cookie that counts: the first, of at most four.
-    pub fn open(&self, headers: &HeaderMap, now: Now) -> Opened {
+    pub fn open(&self, headers: &Fields, now: Now) -> Opened {
         let values = cookies(headers, self.template.name()).filter(|value| !value.is_empty());
         let mut best = Opened::Absent;
         for value in values.take(MOST_TRIED) {
@@ -165,19 +166,10 @@ impl Sealer {
 
     /// Takes the cookie out of a request, so that a backend does not see it. All else stays as it is, octet by octet;
     /// a `Cookie` field with nothing else in it goes.
-    pub fn strip(&self, headers: &mut HeaderMap) {
+    pub fn strip(&self, fields: &mut Fields) {
         let name = self.template.name();
-        if cookies(headers, name).next().is_none() {
-            return;
-        }
-        let fields = headers.get_all(header::COOKIE).iter();
-        let mut kept = fields.filter_map(|field| without(field, name)).collect::<Vec<_>>().into_iter();
-        match kept.next() {
-            Some(first) => headers.insert(header::COOKIE, first),
-            None => headers.remove(header::COOKIE),
-        };
-        for field in kept {
-            headers.append(header::COOKIE, field);
+        if cookies(fields, name).next().is_some() {
+            fields.change(&header::COOKIE, |field| without(field, name));
         }
     }
 
@@ -249,11 +241,8 @@ fn template(settings: &config::Cookie) -> Cookie<'static> {
 }
 
 /// `field` without the cookies called `name`, if there is anything else in it.
-fn without(field: &HeaderValue, name: &str) -> Option<HeaderValue> {
-    let pairs = || Pairs(Some(field.as_bytes()));
-    if !pairs().any(|pair| value_of(pair, name).is_some()) {
-        return Some(field.clone());
-    }
+fn without(field: &[u8], name: &str) -> Option<HeaderValue> {
+    let pairs = || Pairs(Some(field));
     let kept: Vec<_> = pairs().filter(|pair| value_of(pair, name).is_none()).collect();
     let left = kept.join(&b';');
     let left = left.trim_ascii_start();

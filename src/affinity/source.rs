@@ -3,19 +3,20 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use http::{HeaderMap, header};
+use http::header;
 use memchr::memchr;
 use percent_encoding::percent_decode;
 
 use super::{Facts, jwt};
 use crate::config::{KeySource, PathTemplate, Segment};
+use crate::headers::Fields;
 use crate::path::{is_same, segments};
 
 /// The key that `source` finds in a request; empty values count as absent. O(length of what is looked through).
 pub fn extract<'a>(source: &KeySource, facts: &Facts<'a>) -> Option<Cow<'a, [u8]>> {
     let key = match source {
         KeySource::Cookie(name) => cookie(facts.headers, name).map(Cow::Borrowed),
-        KeySource::Header(name) => facts.headers.get(name).map(|v| Cow::Borrowed(v.as_bytes().trim_ascii())),
+        KeySource::Header(name) => facts.headers.get(name).map(|value| Cow::Borrowed(value.trim_ascii())),
         KeySource::Query(name) => query(facts.uri.query()?, name),
         KeySource::Path(template) => captured(facts.uri.path(), template),
         KeySource::Sni => facts.sni.map(|name| Cow::Borrowed(name.as_bytes())),
@@ -28,14 +29,14 @@ pub fn extract<'a>(source: &KeySource, facts: &Facts<'a>) -> Option<Cow<'a, [u8]
 }
 
 /// The value of the first cookie called `name` over all `Cookie` fields, without surrounding quotes (RFC 6265 §4.2.1).
-pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
+pub(super) fn cookie<'a>(headers: &'a Fields, name: &str) -> Option<&'a [u8]> {
     cookies(headers, name).next()
 }
 
 /// The values of all cookies called `name`, in the order in which the client sent them.
-pub(super) fn cookies<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a [u8]> {
-    let fields = headers.get_all(header::COOKIE).iter();
-    fields.flat_map(|field| Pairs(Some(field.as_bytes()))).filter_map(move |pair| value_of(pair, name))
+pub(super) fn cookies<'a>(headers: &'a Fields, name: &str) -> impl Iterator<Item = &'a [u8]> {
+    let fields = headers.get_all(&header::COOKIE);
+    fields.flat_map(|field| Pairs(Some(field))).filter_map(move |pair| value_of(pair, name))
 }
 
 /// The value in `name=value`, if that is its name.
@@ -111,7 +112,7 @@ mod tests {
 
     fn found(source: &KeySource, uri: &str, cookies: &[&str]) -> Option<String> {
         let uri: Uri = uri.parse().expect("a URI");
-        let mut headers = HeaderMap::new();
+        let mut headers = Fields::new();
         for cookie in cookies {
             headers.append(header::COOKIE, HeaderValue::from_str(cookie).expect("a value"));
         }

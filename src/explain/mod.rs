@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::affinity::{Facts, session_key};
 use crate::clock::Now;
-use crate::headers::{forwarded_for, host_name, is_trusted};
+use crate::headers::{Fields, forwarded_for, host_name, is_trusted};
 use crate::pool::{Decision, Reason, Refusal};
 use crate::snapshot::Snapshot;
 
@@ -194,14 +194,14 @@ pub fn explain(snapshot: &Snapshot, asked: &Asked<'_>, now: Now) -> Explanation 
     let Some(pool) = snapshot.pools.get(route.pool) else {
         return Explanation::without_route(&host, detail::NO_ROUTE);
     };
-    let networks = &snapshot.trusted_proxies;
+    let (networks, fields) = (&snapshot.trusted_proxies, Fields::from(asked.headers.clone()));
     let ip = asked.client_ip.to_canonical();
-    let client_ip = if is_trusted(ip, networks) { forwarded_for(ip, asked.headers, networks) } else { ip };
+    let client_ip = if is_trusted(ip, networks) { forwarded_for(ip, &fields, networks) } else { ip };
     let sources = route.key.as_deref().unwrap_or(pool.key_sources());
     let sni = server_name(asked.uri);
-    let facts = Facts { host: &host, uri: asked.uri, headers: asked.headers, client_ip, sni: sni.as_deref() };
+    let facts = Facts { host: &host, uri: asked.uri, headers: &fields, client_ip, sni: sni.as_deref() };
     let found = session_key(sources, &facts);
-    let cookie = Some(asked.headers).filter(|_| !route.is_not_sticky());
+    let cookie = Some(&fields).filter(|_| !route.is_not_sticky());
     let question = Question::new(pool, found.as_ref(), cookie, now);
     let mut explanation = question.answer(&host);
     explanation.route = Some(route.path.clone());

@@ -1,13 +1,12 @@
 //! One key, or none, in search of a backend of a pool; asked as traffic asks.
 
-use http::HeaderMap;
-
 use super::{Bound, Candidate, Explanation, Unbound, detail};
 use crate::affinity::table::Binding;
 use crate::affinity::{Opened, Sealer, SessionKey, Ticket};
 use crate::backend::Backend;
 use crate::clock::Now;
 use crate::config::Balance;
+use crate::headers::Fields;
 use crate::pool::{Affinity, Choice, Decision, Home, Keeper, Key, Pool, Prospect, Reason, Refusal, View};
 use crate::stable_hash;
 
@@ -41,7 +40,7 @@ impl<'a> Question<'a> {
     pub(super) fn new(
         pool: &'a Pool,
         found: Option<&SessionKey<'_, '_>>,
-        cookie: Option<&HeaderMap>,
+        cookie: Option<&Fields>,
         now: Now,
     ) -> Self {
         let is_busy =
@@ -68,7 +67,7 @@ impl<'a> Question<'a> {
     }
 
     /// In cookie mode every request has a session: that of its cookie, or a new one.
-    fn look_into(&mut self, sealer: &Sealer, headers: &HeaderMap, found: Option<&SessionKey<'_, '_>>) {
+    fn look_into(&mut self, sealer: &Sealer, headers: &Fields, found: Option<&SessionKey<'_, '_>>) {
         self.ticket = match sealer.open(headers, self.now) {
             Opened::Valid(ticket) => Some(ticket),
             Opened::Over(ticket, reason) => {

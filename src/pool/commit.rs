@@ -90,7 +90,7 @@ impl Pool {
         view: &View,
         backend: u32,
         request_key: Option<&Key>,
-        response: &http::HeaderMap,
+        response: &crate::headers::Fields,
         now: Now,
     ) -> Lessons {
         let Some(sessions) = self.sessions() else { return Lessons::default() };

@@ -21,6 +21,8 @@ enum Kind {
     Full(Option<Bytes>),
     /// Not sent, so that the length in the head is of a body the client has.
     Absent,
+    /// The stream that the response is sent on becomes a tunnel.
+    Tunnel,
     Stream(Box<Stream>),
 }
 
@@ -47,6 +49,10 @@ impl Body {
         Self(Kind::Absent)
     }
 
+    pub(super) const fn tunnel() -> Self {
+        Self(Kind::Tunnel)
+    }
+
     pub(super) fn stream(stream: Stream) -> Self {
         stream.wait();
         Self(Kind::Stream(Box::new(stream)))
@@ -59,6 +65,11 @@ impl Body {
     pub(crate) fn is_called(&self, cx: &Context<'_>) -> bool {
         let Kind::Stream(stream) = &self.0 else { return false };
         stream.running.as_ref().is_some_and(|running| running.membership.hear(cx).is_some())
+    }
+
+    /// Whether what follows is a tunnel's.
+    pub(crate) fn is_tunnel(&self) -> bool {
+        matches!(self.0, Kind::Tunnel)
     }
 
     /// Whether it stands for one that is not sent.
@@ -142,7 +153,7 @@ impl HttpBody for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         match &mut self.0 {
             Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Kind::Absent => Poll::Ready(None),
+            Kind::Absent | Kind::Tunnel => Poll::Ready(None),
             Kind::Stream(stream) => stream.poll_frame(cx),
         }
     }
@@ -150,7 +161,7 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Full(bytes) => bytes.is_none(),
-            Kind::Absent => false,
+            Kind::Absent | Kind::Tunnel => false,
             Kind::Stream(stream) => stream.incoming.is_end_stream(),
         }
     }
@@ -158,7 +169,7 @@ impl HttpBody for Body {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Kind::Absent => SizeHint::default(),
+            Kind::Absent | Kind::Tunnel => SizeHint::default(),
             Kind::Stream(stream) => stream.incoming.size_hint(),
         }
     }

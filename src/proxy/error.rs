@@ -3,10 +3,10 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::request::Parts;
-use http::{HeaderValue, Response, StatusCode, Version, header};
+use http::{HeaderName, HeaderValue, StatusCode, Version, header};
 
 use super::{Body, Limit};
+use crate::headers::{Request, Response};
 use crate::path::Unclear;
 use crate::pool::Refusal;
 use crate::transport::exchange::Phase;
@@ -66,6 +66,9 @@ pub(super) enum Error {
     BadUpgrade,
 }
 
+const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 /// When to try again, where that may help.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
@@ -187,41 +190,40 @@ impl Error {
             }
             Form::Text => self.with_body("text/plain; charset=utf-8", format!("{status}: {self}\n")),
         };
-        let headers = response.headers_mut();
+        let fields = &mut response.fields;
         if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now())) {
-            headers.insert(header::DATE, date);
+            fields.append(header::DATE, date);
         }
         if let Ok(value) = HeaderValue::try_from(format!("homing; error={}", self.proxy_status())) {
-            headers.insert("proxy-status", value);
+            fields.append(PROXY_STATUS, value);
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+            fields.append(header::RETRY_AFTER, RETRY_AFTER);
         }
         if self.closes() {
-            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            fields.append(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
 
     fn with_body(&self, kind: &'static str, text: String) -> Response<Body> {
-        let mut response = Response::new(Body::full(Bytes::from(text)));
-        *response.status_mut() = self.status();
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let mut response = Response::new(self.status(), Body::full(Bytes::from(text)));
+        let fields = &mut response.fields;
+        fields.append(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        fields.append(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }
 
     /// A gRPC client looks at its own status only, and finds it here in the head (the "Trailers-Only" of gRPC's
     /// protocol over HTTP/2).
     fn trailers_only(&self) -> Response<Body> {
-        let mut response = Response::new(Body::empty());
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        headers.insert("grpc-status", HeaderValue::from(self.grpc_status()));
+        let mut response = Response::new(StatusCode::OK, Body::empty());
+        let fields = &mut response.fields;
+        fields.append(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        fields.append(GRPC_STATUS, HeaderValue::from(self.grpc_status()));
         // Its messages are plain ASCII without a percent sign, so there is nothing to encode.
         if let Ok(message) = HeaderValue::try_from(self.to_string()) {
-            headers.insert("grpc-message", message);
+            fields.append(GRPC_MESSAGE, message);
         }
         response
     }
@@ -270,8 +272,8 @@ pub(super) enum Form {
 
 impl Form {
     /// The form for a request that has this `Accept`.
-    pub(super) fn of(accept: Option<&HeaderValue>) -> Self {
-        let accept = accept.map_or(&b""[..], HeaderValue::as_bytes);
+    pub(super) fn of(accept: Option<&[u8]>) -> Self {
+        let accept = accept.unwrap_or_default();
         let names = |kind: &[u8]| accept.windows(kind.len()).any(|window| window.eq_ignore_ascii_case(kind));
         if names(b"application/json") && !names(b"text/") { Self::Json } else { Self::Text }
     }
@@ -279,11 +281,11 @@ impl Form {
 
 /// Whether a request is one of gRPC: `application/grpc`, alone or followed by what messages are encoded with. That is
 /// spoken over HTTP/2 only, so nobody else pays for the look.
-pub(super) fn is_grpc(parts: &Parts) -> bool {
-    if parts.version != Version::HTTP_2 {
+pub(super) fn is_grpc(request: &Request<()>) -> bool {
+    if request.version != Version::HTTP_2 {
         return false;
     }
-    let kind = parts.headers.get(header::CONTENT_TYPE);
-    let rest = kind.and_then(|kind| kind.as_bytes().strip_prefix(b"application/grpc"));
+    let kind = request.fields.get(&header::CONTENT_TYPE);
+    let rest = kind.and_then(|kind| kind.strip_prefix(b"application/grpc"));
     rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }

@@ -8,8 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::request::Parts;
-use http::{HeaderValue, Response};
+use http::HeaderValue;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::{sleep, timeout};
 
@@ -27,10 +26,10 @@ use super::{Client, Limit, Plan, Worker, respond, ticket};
 use crate::affinity::Ticket;
 use crate::backend::Health;
 use crate::clock::Now;
-use crate::headers;
+use crate::headers::{self, Request, Response};
 use crate::pool::{Affinity, Commit, Decision, Lease, Pool, Refusal, Tie, View};
 use crate::transport::exchange::{Membership, Phase};
-use crate::transport::{Arriving, DialError, Link, Outgoing};
+use crate::transport::{Arriving, DialError, Link, Listener, Outgoing};
 
 /// Decisions made for one request, all reasons to decide again together. Far beyond what a healthy fleet needs.
 const ROUNDS: usize = 16;
@@ -57,7 +56,8 @@ pub(super) struct Forward {
     force: Option<Tie>,
     /// Whether its backend refused it, but was found to be up.
     acquitted: bool,
-    head: Parts,
+    head: Request<()>,
+    listener: Option<Listener>,
     /// None only while it is on its way.
     body: Option<Outgoing>,
     /// The client's end of a tunnel, where one was asked for.
@@ -96,13 +96,13 @@ impl Forward {
     /// Boxed, since it moves into a future, and that into another: a pointer does so more cheaply.
     pub(super) fn new(worker: Rc<Worker>, current: Rc<Current>, plan: Plan, mut asked: Asked) -> Box<Self> {
         for sealer in &current.snapshot.sealers {
-            sealer.strip(&mut asked.parts.headers);
+            sealer.strip(&mut asked.head.fields);
         }
         current.budget(plan.pool).earn();
         let membership = Rc::new(worker.exchanges.begin());
         let limits = &current.snapshot.limits;
         let (client, start) = (asked.client.clone(), asked.start);
-        let Outbound { head, body, upgrade, reply } =
+        let Outbound { head, listener, body, upgrade, reply } =
             outbound::prepare(asked, &membership, current.pool(plan.pool), limits, worker.clock);
         Box::new(Self {
             now: worker.recent(),
@@ -118,6 +118,7 @@ impl Forward {
             force: None,
             acquitted: false,
             head,
+            listener,
             body: Some(body),
             upgrade,
             reply,
@@ -390,9 +391,10 @@ impl Forward {
             self.tries.keep((&self.head.method, &body), self.current.pool(self.plan.pool).retry);
         }
         if let Some(epoch) = epoch.filter(|_| self.current.pool(self.plan.pool).tells_epochs()) {
-            self.head.headers.insert(headers::X_SESSION_EPOCH, HeaderValue::from(epoch));
+            self.head.fields.insert(headers::X_SESSION_EPOCH, HeaderValue::from(epoch));
         }
-        let answered = self.membership.unless_called(pin!(link.send(&self.head, body))).await;
+        let sent = link.send(&self.head, self.listener.as_ref(), body);
+        let answered = self.membership.unless_called(pin!(sent)).await;
         match answered {
             Ok(Ok(response)) => Sent::Answered(response),
             Ok(Err(error)) => self.not_sent(running, error),

@@ -2,13 +2,13 @@
 
 use std::sync::atomic::Ordering;
 
-use http::response::Parts;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
 use super::Plan;
 use super::running::Running;
 use crate::affinity::body::{Relevance, Scanner, relevance};
 use crate::clock::Now;
+use crate::headers::{Fields, Response};
 use crate::pool::{Key, Lesson, Lessons};
 
 /// Reads a body that may issue a key. Its octets are looked at before they are passed on, so that a key is bound before
@@ -20,7 +20,7 @@ pub(super) struct Reader {
 }
 
 /// Learns what the head of a response says.
-pub(super) fn learn_head(running: &mut Running, key: Option<&Key>, response: &HeaderMap, now: Now) {
+pub(super) fn learn_head(running: &mut Running, key: Option<&Key>, response: &Fields, now: Now) {
     if running.pool().table().is_none() {
         return;
     }
@@ -30,7 +30,7 @@ pub(super) fn learn_head(running: &mut Running, key: Option<&Key>, response: &He
 }
 
 /// A reader for the body of a response, if that could issue a key.
-pub(super) fn reader(running: &Running, plan: &Plan, response: &Parts) -> Option<Box<Reader>> {
+pub(super) fn reader<B>(running: &Running, plan: &Plan, response: &Response<B>) -> Option<Box<Reader>> {
     let pool = running.pool();
     let bodies = &pool.sessions()?.bodies;
     // A part of a body is no JSON of its own, and an error issues nothing.
@@ -38,7 +38,7 @@ pub(super) fn reader(running: &Running, plan: &Plan, response: &Parts) -> Option
     if bodies.is_empty() || !whole {
         return None;
     }
-    match relevance(&response.headers) {
+    match relevance(&response.fields) {
         Relevance::Read => Some(Box::new(Reader { scanner: Scanner::new(bodies.clone()), key: plan.key })),
         Relevance::Encoded => {
             pool.shared.encoded_bodies.fetch_add(1, Ordering::Relaxed);

@@ -36,9 +36,10 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use http::{Method, Request, Response};
+use http::Method;
 
 use crate::affinity::{self, Ticket};
+use crate::headers::{Request, Response};
 use crate::pool::{Key, Source};
 use crate::transport::http1::client::HeadError;
 use crate::transport::{Interim, Received};
@@ -48,7 +49,7 @@ pub(crate) use client::{Active, Carrier, Client, Line, Secured};
 pub(crate) use core::{Core, Order};
 pub(crate) use places::{Passage, Place};
 pub(crate) use tally::{Limit, Tally};
-pub(crate) use upgrade::{Offer, Opened, as_upgrade};
+pub(crate) use upgrade::{Offer, as_upgrade};
 pub(crate) use worker::Worker;
 
 use error::{Error, Form};
@@ -82,7 +83,7 @@ pub(crate) fn handle(worker: &Rc<Worker>, client: &Rc<Client>, arrived: Arrived)
         Err(error) => {
             tally.unrouted.count(error.status().as_u16());
             worker.reached(&error);
-            Answer::Ready(Some(asked.into_reply().fail(&error)))
+            Answer::Ready(Some(asked.fail(&error)))
         }
     }
 }
@@ -131,18 +132,18 @@ struct Plan {
 /// Finds route and key. Synchronous.
 fn plan(worker: &Worker, current: &Current, asked: &mut Asked) -> Result<Plan, Error> {
     let snapshot = &current.snapshot;
-    let host = request::host(&asked.seen, asked.parts.version)?;
+    let host = request::host(&asked.head, &asked.seen)?;
     if let Some(record) = &mut asked.record {
         record.host = host.to_string();
     }
-    let route = snapshot.router.find(&host, asked.parts.uri.path())?.ok_or(Error::NoRoute)?;
+    let route = snapshot.router.find(&host, asked.head.uri.path())?.ok_or(Error::NoRoute)?;
     let pool = &snapshot.pools[route.pool];
     let sources = route.key.as_deref().unwrap_or(pool.key_sources());
     let found = affinity::session_key(sources, &asked.facts(&host));
     let sealer = pool.sealer().filter(|_| !route.is_not_sticky());
     let (key, ticket) = match sealer {
         Some(sealer) => {
-            let headers = &asked.parts.headers;
+            let headers = &asked.head.fields;
             let (key, ticket) = ticket::session(worker, (pool, sealer), headers, found.as_ref());
             (Some(key), ticket.map(Box::new))
         }
@@ -169,6 +170,6 @@ fn plan(worker: &Worker, current: &Current, asked: &mut Asked) -> Result<Plan, E
         }
     }
     let deletable = key.is_some_and(|key| key.deletable);
-    let deletes = deletable && asked.parts.method == Method::DELETE;
+    let deletes = deletable && asked.head.method == Method::DELETE;
     Ok(Plan { pool: route.pool, key, source, ticket, deletes, over_tls: asked.client.is_over_tls() })
 }

@@ -2,8 +2,7 @@
 
 use std::rc::Rc;
 
-use http::request::Parts;
-use http::{Extensions, HeaderValue, Version, header};
+use http::{HeaderValue, header};
 use http_body::Body as _;
 
 use super::error::is_grpc;
@@ -11,15 +10,17 @@ use super::request::{Asked, Reply};
 use super::upgrade::{self, ClientEnd, Offer};
 use crate::clock::Clock;
 use crate::config::{Limits, Protocol};
-use crate::headers;
+use crate::headers::{self, Request};
 use crate::pool::Pool;
 use crate::transport::exchange::Membership;
-use crate::transport::{Gate, Outgoing, Pace};
+use crate::transport::{Gate, Listener, Outgoing, Pace};
 
 /// A request ready to be sent, and what stays behind.
 #[derive(Debug)]
 pub(super) struct Outbound {
-    pub(super) head: Parts,
+    pub(super) head: Request<()>,
+    /// Who hears interim responses.
+    pub(super) listener: Option<Listener>,
     pub(super) body: Outgoing,
     /// The client's end of a tunnel, where one was asked for.
     pub(super) upgrade: Option<ClientEnd>,
@@ -34,42 +35,39 @@ pub(super) fn prepare(
     limits: &Limits,
     clock: Clock,
 ) -> Outbound {
-    let Asked { mut parts, body, client, trusted, mut seen, record, offer, interim, .. } = asked;
-    let reply = Reply { grpc: is_grpc(&parts), accept: seen.accept.take(), record };
+    let Asked { mut head, body, client, trusted, seen, record, offer, interim, .. } = asked;
+    let reply = Reply { grpc: is_grpc(&head), record };
     let is_http2 = pool.dialing.protocol() == Protocol::Http2;
-    let asked_upgrade = seen.upgrade && body.is_end_stream() && upgrade::is_asked(&parts);
+    let asked_upgrade = seen.upgrade && body.is_end_stream() && upgrade::is_asked(&head);
     let is_wanted = |offer: &Offer| !is_http2 && (asked_upgrade || matches!(offer, Offer::Stream(_)));
     let upgrade = offer.filter(is_wanted).map(|offer| ClientEnd { offer, client: client.clone() });
     let may_have_trailers = !body.is_end_stream() && body.size_hint().exact().is_none();
-    let trailer = may_have_trailers.then(|| headers::trailer(&parts.headers, &seen)).flatten();
-    headers::strip(&mut parts.headers, &seen);
-    let (hostless, expects, wants_trailers) = (seen.hosts == 0, seen.expect, seen.trailers);
-    headers::forwarded(&mut parts.headers, seen, &client.peer(trusted));
+    let trailer = may_have_trailers.then(|| headers::trailer(&head.fields, &seen)).flatten();
+    headers::strip(&mut head.fields, &seen);
+    headers::forwarded(&mut head.fields, &seen, &client.peer(trusted));
     if upgrade.is_some() {
-        upgrade::ask(&mut parts.headers);
-    } else if wants_trailers {
-        headers::want_trailers(&mut parts.headers);
+        upgrade::ask(&mut head.fields);
+    } else if seen.trailers {
+        headers::want_trailers(&mut head.fields);
     }
     if let Some(trailer) = trailer {
-        parts.headers.insert(header::TRAILER, trailer);
+        head.fields.insert(header::TRAILER, trailer);
     }
-    parts.version = Version::HTTP_11;
-    parts.extensions = Extensions::new();
     // Where the target has no host the field is sent empty (RFC 9112 §3.2).
-    if hostless {
-        parts.headers.insert(header::HOST, HeaderValue::from_static(""));
+    if seen.hosts == 0 {
+        head.fields.insert(header::HOST, HeaderValue::from_static(""));
     }
     if body.is_end_stream() {
-        Gate::listen(None, interim, &mut parts.extensions);
-        return Outbound { head: parts, body: Outgoing::empty(), upgrade, reply };
+        let listener = Gate::listen(None, interim);
+        return Outbound { head, listener, body: Outgoing::empty(), upgrade, reply };
     }
     // A known length came in a Content-Length that was checked; it is still there.
     if body.size_hint().exact().is_none() {
-        parts.headers.remove(header::CONTENT_LENGTH);
-        parts.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        head.fields.remove(&header::CONTENT_LENGTH);
+        head.fields.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    let gate = expects.then(Gate::closed);
-    Gate::listen(gate.as_ref(), interim, &mut parts.extensions);
+    let gate = seen.expect.then(Gate::closed);
+    let listener = Gate::listen(gate.as_ref(), interim);
     let pace = Pace {
         exchange: exchange.clone(),
         client: limits.body_timeout,
@@ -77,5 +75,5 @@ pub(super) fn prepare(
         clock,
     };
     let body = Outgoing::stream(body, limits.body_bytes, pace, gate);
-    Outbound { head: parts, body, upgrade, reply }
+    Outbound { head, listener, body, upgrade, reply }
 }

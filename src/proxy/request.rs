@@ -7,9 +7,8 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use http::request::Parts;
 use http::uri::{PathAndQuery, Uri};
-use http::{HeaderValue, Method, Response, Version, header};
+use http::{HeaderValue, Method, Version, header};
 use http_body::Body as _;
 
 use super::error::{Error, Form, is_grpc};
@@ -20,14 +19,14 @@ use crate::affinity::Facts;
 use crate::balance::Draw;
 use crate::clock::{Clock, Now};
 use crate::config::{KeySource, Limits};
-use crate::headers::{self, Seen, X_REQUEST_ID, forwarded_for, host_name, is_token};
+use crate::headers::{self, Request, Response, Seen, X_REQUEST_ID, forwarded_for, host_name, is_token};
 use crate::telemetry::{Record, Redacted};
 use crate::transport::{Interim, Received};
 
 /// A request with what is known of it.
 #[derive(Debug)]
 pub(super) struct Asked {
-    pub(super) parts: Parts,
+    pub(super) head: Request<()>,
     pub(super) body: Received,
     /// What becomes a tunnel if the request asks for one and the backend agrees.
     pub(super) offer: Option<Offer>,
@@ -47,8 +46,6 @@ pub(super) struct Asked {
 /// What is needed to answer a request without a backend.
 #[derive(Debug)]
 pub(super) struct Reply {
-    /// The client's `Accept` field.
-    pub(super) accept: Option<HeaderValue>,
     /// It speaks gRPC.
     pub(super) grpc: bool,
     /// For the access log, when there is one.
@@ -56,13 +53,13 @@ pub(super) struct Reply {
 }
 
 impl Reply {
-    /// Answers with an error, and records that.
-    pub(super) fn fail(self, error: &Error) -> Response<Body> {
+    /// Answers with an error, and records that; `accept` is what the client has said to.
+    pub(super) fn fail(self, error: &Error, accept: Option<&[u8]>) -> Response<Body> {
         if let Some(mut record) = self.record {
             record.status = Some(error.status());
             record.error = Some(error.to_string());
         }
-        error.response(if self.grpc { Form::Grpc } else { Form::of(self.accept.as_ref()) })
+        error.response(if self.grpc { Form::Grpc } else { Form::of(accept) })
     }
 }
 
@@ -73,37 +70,37 @@ impl Asked {
         current: &Current,
         client: &Rc<Client>,
     ) -> Self {
-        let (mut parts, body) = request.into_parts();
+        let (mut head, body) = request.split();
         let networks = &current.snapshot.trusted_proxies;
         let trusted = client.is_trusted(networks);
-        let client_ip = if trusted { forwarded_for(client.ip, &parts.headers, networks) } else { client.ip };
-        let seen = Seen::look(&parts.headers);
+        let client_ip = if trusted { forwarded_for(client.ip, &head.fields, networks) } else { client.ip };
+        let seen = Seen::look(&head.fields);
         if !seen.request_id {
-            parts.headers.insert(X_REQUEST_ID, new_id(&worker.draw));
+            head.fields.append(X_REQUEST_ID, new_id(&worker.draw));
         }
         let (clock, start) = (worker.clock, worker.clock.now());
         let record =
-            current.snapshot.access_log.then(|| Box::new(new_record(&parts, client_ip, (clock, start))));
+            current.snapshot.access_log.then(|| Box::new(new_record(&head, client_ip, (clock, start))));
         let client = client.clone();
-        Self { parts, body, offer, interim, client, client_ip, trusted, seen, start, record }
+        Self { head, body, offer, interim, client, client_ip, trusted, seen, start, record }
     }
 
     /// Checks the request, all but its host, and brings its target into origin form.
     pub(super) fn check(&mut self, limits: &Limits) -> Result<(), Error> {
-        if self.parts.method == Method::CONNECT {
+        if self.head.method == Method::CONNECT {
             return Err(Error::ConnectMethod);
         }
-        if self.parts.version == Version::HTTP_2 {
+        if self.head.version == Version::HTTP_2 {
             self.check_http2(limits)?;
         }
-        if self.seen.transfer_encoding && !headers::is_only_chunked(&self.parts.headers) {
+        if self.seen.transfer_encoding && !headers::is_only_chunked(&self.head.fields) {
             return Err(Error::UnknownCoding);
         }
         if limits.body_bytes > 0 && self.body.size_hint().lower() > limits.body_bytes {
             return Err(Error::BodyTooLong);
         }
         self.take_origin_form()?;
-        let target = self.parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
+        let target = self.head.uri.path_and_query().map_or("", PathAndQuery::as_str);
         if target.len() > limits.uri_bytes {
             return Err(Error::UriTooLong);
         }
@@ -112,35 +109,35 @@ impl Asked {
             return Err(Error::BadRequest("the request target is not ASCII"));
         }
         if !self.body.is_end_stream() {
-            headers::write_length_plainly(&mut self.parts.headers);
+            headers::write_length_plainly(&mut self.head.fields);
         }
         Ok(())
     }
 
     /// What is seen to in HTTP/1 when a head is read, and h2 leaves to others.
     fn check_http2(&self, limits: &Limits) -> Result<(), Error> {
-        let headers = &self.parts.headers;
+        let fields = &self.head.fields;
         // One of them may be the proxy's own.
-        if headers.len() - usize::from(!self.seen.request_id) > limits.headers {
+        if fields.len() - usize::from(!self.seen.request_id) > limits.headers {
             return Err(Error::TooManyFields);
         }
-        if !headers.keys().all(is_token) {
+        if !fields.names().all(is_token) {
             return Err(Error::BadRequest("the name of a field is not a token"));
         }
-        if headers.values().any(is_padded) {
+        if fields.iter().any(|(_, value)| is_padded(value)) {
             return Err(Error::BadRequest("a field begins or ends with white space"));
         }
-        let lengths = headers.get_all(header::CONTENT_LENGTH).iter().count();
+        let lengths = fields.get_all(&header::CONTENT_LENGTH).count();
         // To the backend it would announce a body, which is none of a tunnel's octets (RFC 9110 §9.3.6).
         if lengths > 0 && self.offer.is_some() {
             return Err(Error::BadRequest("a tunnel has no length"));
         }
         // That one is a number h2 has seen to, but an empty one passes for 0.
-        if lengths > 1 || headers.get(header::CONTENT_LENGTH).is_some_and(HeaderValue::is_empty) {
+        if lengths > 1 || fields.get(&header::CONTENT_LENGTH).is_some_and(<[u8]>::is_empty) {
             return Err(Error::BadRequest("the content length is not one number"));
         }
         // The path of an absolute URI may be left out, but not here (RFC 9113 §8.3.1).
-        match self.parts.uri.path_and_query() {
+        match self.head.uri.path_and_query() {
             Some(target) if target.as_str().starts_with('?') => {
                 Err(Error::BadRequest("the request target is not a path"))
             }
@@ -151,39 +148,42 @@ impl Asked {
     /// In absolute form the target's authority is the host, whatever `Host` says (RFC 9112 §3.2.2); but there must be
     /// one as in any other request (§3.2). HTTP/2 has `:authority` instead (RFC 9113 §8.3.1).
     fn take_origin_form(&mut self) -> Result<(), Error> {
-        let uri = &self.parts.uri;
+        let uri = &self.head.uri;
         if let Some(authority) = uri.authority() {
-            if self.parts.version < Version::HTTP_2 {
-                host(&self.seen, self.parts.version)?;
+            if self.head.version < Version::HTTP_2 {
+                host(&self.head, &self.seen)?;
             }
             if !matches!(uri.scheme_str(), Some("http" | "https")) {
                 return Err(Error::BadRequest("the request target has another scheme than http"));
             }
             let host = HeaderValue::from_str(authority.as_str());
             let host = host.map_err(|_| Error::BadRequest("the host is not valid"))?;
-            if self.parts.version == Version::HTTP_2 && self.seen.names_other_host(&host) {
+            if self.head.version == Version::HTTP_2
+                && headers::names_other_host(&self.head.fields, host.as_bytes())
+            {
                 return Err(Error::BadRequest(":authority and Host differ"));
             }
-            self.parts.headers.insert(header::HOST, host.clone());
-            (self.seen.hosts, self.seen.host) = (1, Some(host));
+            self.head.fields.insert(header::HOST, host);
+            self.seen.hosts = 1;
             let target = uri.path_and_query().cloned();
-            self.parts.uri = target.map_or_else(|| Uri::from_static("/"), Uri::from);
+            self.head.uri = target.map_or_else(|| Uri::from_static("/"), Uri::from);
         }
-        match self.parts.uri.path() {
-            "*" if self.parts.method == Method::OPTIONS => Ok(()),
+        match self.head.uri.path() {
+            "*" if self.head.method == Method::OPTIONS => Ok(()),
             path if path.starts_with('/') => Ok(()),
             _ => Err(Error::BadRequest("the request target is not a path")),
         }
     }
 
-    /// Gives up on a backend.
-    pub(super) fn into_reply(self) -> Reply {
-        Reply { grpc: is_grpc(&self.parts), accept: self.seen.accept, record: self.record }
+    /// Answers without a backend.
+    pub(super) fn fail(self, error: &Error) -> Response<Body> {
+        let reply = Reply { grpc: is_grpc(&self.head), record: self.record };
+        reply.fail(error, self.head.fields.get(&header::ACCEPT))
     }
 
     /// What decisions may look at.
     pub(super) fn facts<'a>(&'a self, host: &'a str) -> Facts<'a> {
-        let (uri, headers) = (&self.parts.uri, &self.parts.headers);
+        let (uri, headers) = (&self.head.uri, &self.head.fields);
         Facts { host, uri, headers, client_ip: self.client_ip, sni: self.client.server_name() }
     }
 
@@ -195,7 +195,7 @@ impl Asked {
             record.key_source = Some(source.to_string());
             record.key = Some(key);
             if let KeySource::Path(template) = source {
-                record.path = Redacted { path: self.parts.uri.path(), template: Some(template) }.to_string();
+                record.path = Redacted { path: self.head.uri.path(), template: Some(template) }.to_string();
             }
         }
     }
@@ -203,19 +203,22 @@ impl Asked {
 
 /// The host a request is for: lower case, without a port, and empty where it names none. There must be one `Host`
 /// (RFC 9112 §3.2), which HTTP/1.0 clients may leave out.
-pub(super) fn host(seen: &Seen, version: Version) -> Result<Cow<'_, str>, Error> {
-    match (&seen.host, seen.hosts) {
-        (Some(field), 0 | 1) => host_name(field.as_bytes()).ok_or(Error::BadRequest("the host is not valid")),
-        (Some(_), _) => Err(Error::BadRequest("there is more than one Host field")),
-        (None, _) if version < Version::HTTP_11 => Ok(Cow::Borrowed("")),
-        (None, _) => Err(Error::BadRequest("there is no Host field")),
+pub(super) fn host<'a>(head: &'a Request<()>, seen: &Seen) -> Result<Cow<'a, str>, Error> {
+    match seen.hosts {
+        0 if head.version < Version::HTTP_11 => Ok(Cow::Borrowed("")),
+        0 => Err(Error::BadRequest("there is no Host field")),
+        1 => {
+            let host = head.fields.get(&header::HOST).and_then(host_name);
+            host.ok_or(Error::BadRequest("the host is not valid"))
+        }
+        _ => Err(Error::BadRequest("there is more than one Host field")),
     }
 }
 
 /// Whether a value begins or ends with white space: others would see another value (RFC 9113 §8.2.1).
-fn is_padded(value: &HeaderValue) -> bool {
+fn is_padded(value: &[u8]) -> bool {
     let is_space = |octet: Option<&u8>| matches!(octet, Some(b' ' | b'\t'));
-    is_space(value.as_bytes().first()) || is_space(value.as_bytes().last())
+    is_space(value.first()) || is_space(value.last())
 }
 
 /// 64 random bits in hexadecimal.
@@ -226,15 +229,15 @@ fn new_id(draw: &Draw) -> HeaderValue {
     HeaderValue::from_bytes(&id).unwrap_or(HeaderValue::from_static("-"))
 }
 
-fn new_record(parts: &Parts, client: IpAddr, (clock, start): (Clock, Now)) -> Record {
-    let id = parts.headers.get(X_REQUEST_ID).and_then(|id| id.to_str().ok());
+fn new_record(head: &Request<()>, client: IpAddr, (clock, start): (Clock, Now)) -> Record {
+    let id = head.fields.get(&X_REQUEST_ID).and_then(|id| std::str::from_utf8(id).ok());
     Record {
         clock,
         start,
         client,
-        method: parts.method.clone(),
+        method: head.method.clone(),
         host: String::new(),
-        path: parts.uri.path().to_owned(),
+        path: head.uri.path().to_owned(),
         pool: None,
         backend: None,
         affinity: None,

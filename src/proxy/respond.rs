@@ -1,6 +1,6 @@
 //! From a backend's response head to the response a client gets.
 
-use http::{HeaderValue, Response, StatusCode, Version, header};
+use http::{HeaderValue, StatusCode, Version, header};
 use http_body::Body as _;
 
 use super::Plan;
@@ -10,7 +10,7 @@ use super::request::Reply;
 use super::running::Running;
 use super::upgrade::{self, ClientEnd};
 use super::{lesson, ticket};
-use crate::headers;
+use crate::headers::{self, Response};
 use crate::transport::Arriving;
 
 /// Learns the keys the response teaches, removes what belongs to one hop, and streams the body. The exchange ends with
@@ -21,50 +21,49 @@ pub(super) fn respond(
     plan: &Plan,
     asked_upgrade: Option<ClientEnd>,
 ) -> Response<Body> {
-    let seen = headers::look_at_response(response.headers());
-    let is_http2 = response.version() == Version::HTTP_2;
-    if is_http2 && !response.headers().keys().all(headers::is_token)
-        || seen.transfer_encoding && !headers::is_only_chunked(response.headers())
+    let seen = headers::look_at_response(&response.fields);
+    let is_http2 = response.version == Version::HTTP_2;
+    if is_http2 && !response.fields.names().all(headers::is_token)
+        || seen.transfer_encoding && !headers::is_only_chunked(&response.fields)
     {
         return refuse(running);
     }
     let now = running.worker.clock.now();
-    running.answered(response.status(), now);
-    lesson::learn_head(&mut running, plan.key.as_ref(), response.headers(), now);
-    if let (Some(key), true) = (&plan.key, plan.deletes && response.status().is_success()) {
+    running.answered(response.status, now);
+    lesson::learn_head(&mut running, plan.key.as_ref(), &response.fields, now);
+    if let (Some(key), true) = (&plan.key, plan.deletes && response.status.is_success()) {
         running.pool().end(key, now);
     }
-    ticket::issue(&mut running, plan, response.headers_mut(), now);
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS
+    ticket::issue(&mut running, plan, &mut response.fields, now);
+    if response.status == StatusCode::SWITCHING_PROTOCOLS
         && let Some(client) = asked_upgrade
     {
         return upgrade::open(response, running, client);
     }
-    let (mut parts, incoming) = response.into_parts();
-    let reader = lesson::reader(&running, plan, &parts);
+    let reader = lesson::reader(&running, plan, &response);
+    let Response { status, fields, body: incoming, .. } = &mut response;
     if seen.transfer_encoding {
-        parts.headers.remove(header::CONTENT_LENGTH);
+        fields.remove(&header::CONTENT_LENGTH);
     } else {
-        headers::write_length_plainly(&mut parts.headers);
+        headers::write_length_plainly(fields);
     }
     // Trailer fields go through where the next hop can tell them from the body's end.
     let may_have_trailers = incoming.size_hint().exact().is_none();
-    let trailer = may_have_trailers.then(|| headers::trailer(&parts.headers, &seen)).flatten();
-    headers::strip(&mut parts.headers, &seen);
+    let trailer = may_have_trailers.then(|| headers::trailer(fields, &seen)).flatten();
+    headers::strip(fields, &seen);
     if let Some(trailer) = trailer {
-        parts.headers.insert(header::TRAILER, trailer);
+        fields.insert(header::TRAILER, trailer);
     }
-    parts.version = Version::HTTP_11;
     if running.membership.is_held_back() {
-        parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     if incoming.is_end_stream() {
         running.ends_with_head();
         running.finish();
-        let absent = parts.status == StatusCode::NOT_MODIFIED;
-        return Response::from_parts(parts, if absent { Body::absent() } else { Body::empty() });
+        let absent = *status == StatusCode::NOT_MODIFIED;
+        return response.map(|_| if absent { Body::absent() } else { Body::empty() });
     }
-    Response::from_parts(parts, Body::stream(Stream { incoming, running: Some(running), reader }))
+    response.map(|incoming| Body::stream(Stream { incoming, running: Some(running), reader }))
 }
 
 /// A body in another coding than `chunked` would reach the client without a word of that coding, and may end elsewhere
@@ -72,6 +71,6 @@ pub(super) fn respond(
 fn refuse(mut running: Running) -> Response<Body> {
     running.counters().failures.up();
     running.tally().own.count(Error::Nonsense.status().as_u16());
-    let reply = Reply { accept: None, grpc: false, record: running.take_record() };
-    reply.fail(&Error::Nonsense)
+    let reply = Reply { grpc: false, record: running.take_record() };
+    reply.fail(&Error::Nonsense, None)
 }

@@ -1,19 +1,20 @@
 //! The proxy's own cookie on its way: opened when a request comes, hidden from backends, issued with a response.
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderValue, header};
 
 use super::Plan;
 use super::Worker;
 use super::running::Running;
 use crate::affinity::{Opened, Sealer, SessionKey, Ticket};
 use crate::clock::Now;
+use crate::headers::Fields;
 use crate::pool::{Home, Key, Lease, Pool, View};
 
 /// The session that a request belongs to by its cookie, or the one that it begins.
 pub(super) fn session(
     worker: &Worker,
     (pool, sealer): (&Pool, &Sealer),
-    headers: &HeaderMap,
+    headers: &Fields,
     found: Option<&SessionKey<'_, '_>>,
 ) -> (Key, Option<Ticket>) {
     let now = worker.clock.now();
@@ -63,7 +64,7 @@ pub(super) fn due(
 
 /// Puts the cookie into a response, which no shared cache may keep then. A response of which its backend says that
 /// shared caches may keep it stays as it is: they would give the cookie to others.
-pub(super) fn issue(running: &mut Running, plan: &Plan, fields: &mut HeaderMap, now: Now) {
+pub(super) fn issue(running: &mut Running, plan: &Plan, fields: &mut Fields, now: Now) {
     let Some(ticket) = running.ticket.take() else { return };
     let Some(sealer) = running.pool().sealer() else { return };
     let caching = Caching::of(fields);
@@ -92,10 +93,10 @@ enum Caching {
 }
 
 impl Caching {
-    fn of(fields: &HeaderMap) -> Self {
+    fn of(fields: &Fields) -> Self {
         let mut caching = Self::Unsaid;
-        for field in fields.get_all(header::CACHE_CONTROL) {
-            for directive in field.as_bytes().split(|&octet| octet == b',') {
+        for field in fields.get_all(&header::CACHE_CONTROL) {
+            for directive in field.split(|&octet| octet == b',') {
                 let name = directive.split(|&octet| octet == b'=').next().unwrap_or_default().trim_ascii();
                 let is = |word: &str| name.eq_ignore_ascii_case(word.as_bytes());
                 if is("private") || is("no-store") {
@@ -117,7 +118,7 @@ mod tests {
     #[test]
     fn what_a_response_says_of_shared_caches() {
         let said = |lines: &[&'static str]| {
-            let mut fields = HeaderMap::new();
+            let mut fields = Fields::new();
             for line in lines {
                 fields.append(header::CACHE_CONTROL, HeaderValue::from_static(line));
             }

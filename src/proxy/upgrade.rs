@@ -4,15 +4,14 @@ use std::rc::Rc;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
-use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderValue, Method, StatusCode, Version, header};
 use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::body::Body;
 use super::running::Running;
 use super::{Active, Client, Worker, tunnel};
-use crate::headers;
+use crate::headers::{self, Fields, Request, Response};
 use crate::transport::{Arriving, Link, Wire};
 
 /// The one protocol that is tunnelled.
@@ -46,10 +45,6 @@ pub(crate) struct Tunnelling {
     _active: Active,
 }
 
-/// In the extensions of a response: the stream that it is sent on becomes a tunnel.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Opened;
-
 /// Makes an extended CONNECT for a WebSocket the upgrade that it stands for (RFC 8441 §5.1): a `GET` with a key of its
 /// own, since HTTP/2 has none.
 pub(crate) fn as_upgrade<B>(
@@ -61,28 +56,30 @@ pub(crate) fn as_upgrade<B>(
     let nonce = (u128::from(worker.draw.next()) << 64 | u128::from(worker.draw.next())).to_be_bytes();
     let key = BASE64_STANDARD.encode(nonce);
     let accept = derive_accept_key(key.as_bytes());
-    *request.method_mut() = Method::GET;
-    let fields = request.headers_mut();
+    request.method = Method::GET;
+    let fields = &mut request.fields;
     ask(fields);
     if let Ok(key) = HeaderValue::from_str(&key) {
         fields.insert(header::SEC_WEBSOCKET_KEY, key);
     }
-    fields.entry(header::SEC_WEBSOCKET_VERSION).or_insert(HeaderValue::from_static("13"));
+    if !fields.contains(&header::SEC_WEBSOCKET_VERSION) {
+        fields.append(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    }
     Offer::Stream(Tunnelling { wire, accept, _active: active })
 }
 
 /// Whether a request asks for a WebSocket (RFC 6455 §4.1).
-pub(super) fn is_asked(parts: &Parts) -> bool {
-    parts.version == Version::HTTP_11 && parts.method == Method::GET && names_websocket(&parts.headers)
+pub(super) fn is_asked(request: &Request<()>) -> bool {
+    request.version == Version::HTTP_11 && request.method == Method::GET && names_websocket(&request.fields)
 }
 
-fn names_websocket(fields: &HeaderMap) -> bool {
-    headers::lists(fields, header::CONNECTION, "upgrade")
-        && headers::lists(fields, header::UPGRADE, "websocket")
+fn names_websocket(fields: &Fields) -> bool {
+    headers::lists(fields, &header::CONNECTION, "upgrade")
+        && headers::lists(fields, &header::UPGRADE, "websocket")
 }
 
 /// Puts the fields of the upgrade back after those of one hop were removed.
-pub(super) fn ask(fields: &mut HeaderMap) {
+pub(super) fn ask(fields: &mut Fields) {
     fields.insert(header::CONNECTION, UPGRADE);
     fields.insert(header::UPGRADE, WEBSOCKET);
 }
@@ -90,18 +87,18 @@ pub(super) fn ask(fields: &mut HeaderMap) {
 /// Whether a response changes the protocol although nobody asked, or to another than was asked for. On a stream it would
 /// be any success that does (RFC 8441 §5).
 pub(super) fn is_wrong(response: &Response<Arriving>, asked: Option<&ClientEnd>) -> bool {
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+    if response.status != StatusCode::SWITCHING_PROTOCOLS {
         let is_stream = asked.is_some_and(|client| matches!(client.offer, Offer::Stream(_)));
-        return is_stream && response.status().is_success();
+        return is_stream && response.status.is_success();
     }
-    asked.is_none_or(|client| !names_websocket(response.headers()) || !client.accepts(response))
+    asked.is_none_or(|client| !names_websocket(&response.fields) || !client.accepts(response))
 }
 
 impl ClientEnd {
     /// Whether a 101 answers the key that was made for the client; one that made its own sees to that itself.
     fn accepts(&self, response: &Response<Arriving>) -> bool {
         let Offer::Stream(Tunnelling { accept, .. }) = &self.offer else { return true };
-        response.headers().get(header::SEC_WEBSOCKET_ACCEPT).is_some_and(|shown| shown == accept.as_str())
+        response.fields.get(&header::SEC_WEBSOCKET_ACCEPT).is_some_and(|shown| shown == accept.as_bytes())
     }
 }
 
@@ -111,15 +108,14 @@ pub(super) fn open(response: Response<Arriving>, mut running: Running, client: C
     let is_stream = matches!(client.offer, Offer::Stream(_));
     let worker = Rc::clone(&running.worker);
     tokio::task::spawn_local(async move { tunnel::run(client, backend, running, &worker).await });
-    let (mut parts, _) = response.into_parts();
-    let seen = headers::look_at_response(&parts.headers);
-    headers::strip(&mut parts.headers, &seen);
+    let mut response = response.map(|_| if is_stream { Body::tunnel() } else { Body::empty() });
+    let seen = headers::look_at_response(&response.fields);
+    headers::strip(&mut response.fields, &seen);
     if is_stream {
-        parts.headers.remove(header::SEC_WEBSOCKET_ACCEPT);
-        parts.status = StatusCode::OK;
-        parts.extensions.insert(Opened);
+        response.fields.remove(&header::SEC_WEBSOCKET_ACCEPT);
+        response.status = StatusCode::OK;
     } else {
-        ask(&mut parts.headers);
+        ask(&mut response.fields);
     }
-    Response::from_parts(parts, Body::empty())
+    response
 }

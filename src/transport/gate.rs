@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use http::{Extensions, HeaderMap, StatusCode};
+use http::StatusCode;
 use tokio::time::{Sleep, sleep};
 
 use super::Interim;
-use crate::headers;
+use crate::headers::{self, Fields};
 
 /// Holds a request body back until the backend says `100 Continue`, or has not said anything for a second
 /// (RFC 9110 §10.1.1 lets a client go on then).
@@ -21,9 +21,9 @@ pub struct Gate {
     patience: Pin<Box<Sleep>>,
 }
 
-/// Who hears interim responses to a request; goes with it, in its extensions.
-#[derive(Debug, Clone)]
-pub(super) struct Listener {
+/// Who hears interim responses to a request; goes with it.
+#[derive(Debug)]
+pub struct Listener {
     opened: Option<Arc<Opened>>,
     interim: Option<Interim>,
 }
@@ -42,18 +42,13 @@ impl Gate {
         Self { opened: Arc::default(), patience: Box::pin(sleep(PATIENCE)) }
     }
 
-    /// The gate, and the way back to the client, hear of what a backend says before its response to the request that has
-    /// these `extensions`.
-    pub fn listen(gate: Option<&Self>, interim: Option<Interim>, extensions: &mut Extensions) {
+    /// Has the gate, and the way back to the client, hear of what a backend says before its response.
+    pub fn listen(gate: Option<&Self>, interim: Option<Interim>) -> Option<Listener> {
         let opened = gate.map(|gate| gate.opened.clone());
-        if opened.is_none() && interim.is_none() {
-            return;
-        }
-        extensions.insert(Listener { opened, interim });
+        (opened.is_some() || interim.is_some()).then_some(Listener { opened, interim })
     }
 
-    /// Another backend is asked, and has its own time to answer. It opens the gate by what [`Self::listen`] has put into
-    /// the request.
+    /// Another backend is asked, and has its own time to answer. It opens the gate by what [`Self::listen`] has made.
     pub(super) fn wait_anew(&mut self) {
         self.patience = Box::pin(sleep(PATIENCE));
     }
@@ -70,7 +65,7 @@ impl Gate {
 
 impl Listener {
     /// The backend has said something before its response.
-    pub(super) fn hear(&self, status: StatusCode, fields: &HeaderMap) {
+    pub(super) fn hear(&self, status: StatusCode, fields: Fields) {
         match (status, &self.opened, &self.interim) {
             (StatusCode::CONTINUE, Some(opened), _) => opened.open(),
             (StatusCode::CONTINUE | StatusCode::SWITCHING_PROTOCOLS, ..) | (_, _, None) => {}

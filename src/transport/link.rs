@@ -7,17 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Response;
-use http::request::Parts;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::http1::Fault;
 use super::http1::backend::Connection;
 use super::shared::{MAX_STREAMS, Place, Shared};
-use super::{Arriving, BrokenOff, DialError, Outgoing, Way, Wire};
+use super::{Arriving, BrokenOff, DialError, Listener, Outgoing, Way, Wire};
 use crate::clock::Now;
 use crate::config::{Protocol, Timeouts};
+use crate::headers::{Request, Response};
 
 /// A connection to a backend, or a place on one, that can carry a request.
 #[derive(Debug)]
@@ -113,15 +112,24 @@ impl Unanswered {
 }
 
 impl Link {
-    /// Sends a request and waits for the head of the response.
+    /// Sends a request and waits for the head of the response; `listener` hears of interim ones before it.
     ///
     /// # Errors
     /// There is none; the body comes back where the request may be sent again.
-    pub async fn send(&mut self, head: &Parts, body: Outgoing) -> Result<Response<Arriving>, Unanswered> {
+    pub async fn send(
+        &mut self,
+        head: &Request<()>,
+        listener: Option<&Listener>,
+        body: Outgoing,
+    ) -> Result<Response<Arriving>, Unanswered> {
         match &mut self.carrier {
-            Carrier::Http1(connection) => Ok(connection.send(head, body).await?.map(Arriving::from)),
+            Carrier::Http1(connection) => {
+                Ok(connection.send(head, listener, body).await?.map(Arriving::from))
+            }
             // Boxed: it would count in the size of every request's future, also of those that go by HTTP/1.1.
-            Carrier::Http2(place) => Box::pin(place.send(head, body, self.home.way.dialing.scheme())).await,
+            Carrier::Http2(place) => {
+                Box::pin(place.send((head, self.home.way.dialing.scheme()), listener, body)).await
+            }
         }
     }
 

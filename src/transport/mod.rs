@@ -27,7 +27,7 @@ mod wire;
 pub use arriving::{Arriving, BrokenOff};
 pub use dial::{DialError, connect, keep_alive};
 pub use dialing::{Dialing, Way};
-pub use gate::Gate;
+pub use gate::{Gate, Listener};
 pub use introduction::Introduction;
 pub use link::{Link, Links, MAX_IDLE, Unanswered};
 pub use outgoing::{BodyError, MOST_KEPT, Outgoing, Pace, Replay};

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -12,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::http1::backend::Connection;
 use super::{Arriving, BrokenOff, DialError, Outgoing, Way, Wire, grpc, shared};
 use crate::config::Protocol;
+use crate::headers;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -130,11 +130,11 @@ pub async fn http(question: Question<'_>) -> Result<Answer, ProbeError> {
         .header(header::USER_AGENT, AGENT)
         .header(header::CONNECTION, "close")
         .body(())?;
-    let (parts, ()) = request.into_parts();
+    let request = request.into();
     match protocol {
-        Protocol::Http1 => over_http1(wire, parts, bounds).await,
+        Protocol::Http1 => over_http1(wire, request, bounds).await,
         Protocol::Http2 => {
-            let head = shared::head(&parts, way.dialing.scheme());
+            let head = shared::head(&request, way.dialing.scheme());
             over_http2(wire, (head, Bytes::new()), bounds).await
         }
     }
@@ -160,8 +160,7 @@ pub async fn grpc(
         .header(header::CONTENT_TYPE, "application/grpc")
         .header(header::TE, "trailers")
         .body(())?;
-    let (parts, ()): (Parts, ()) = request.into_parts();
-    let head = shared::head(&parts, way.dialing.scheme());
+    let head = shared::head(&request.into(), way.dialing.scheme());
     let answer = over_http2(wire, (head, grpc::question(service)), bounds).await?;
     let complaint = match answer.status {
         StatusCode::OK => grpc::complaint(answer.grpc_status(), &answer.body),
@@ -170,11 +169,11 @@ pub async fn grpc(
     Ok((answer, complaint))
 }
 
-async fn over_http1(wire: Wire, head: Parts, bounds: Bounds) -> Result<Answer, ProbeError> {
+async fn over_http1(wire: Wire, request: headers::Request<()>, bounds: Bounds) -> Result<Answer, ProbeError> {
     let connection = Connection::new(wire);
-    let answer = bounds.keep(connection.send(&head, Outgoing::empty())).await?;
-    let (head, incoming) = answer.map_err(|unanswered| unanswered.error)?.into_parts();
-    Ok(read(head, incoming.into(), bounds).await)
+    let answer = bounds.keep(connection.send(&request, None, Outgoing::empty())).await?;
+    let response = answer.map_err(|unanswered| unanswered.error)?;
+    Ok(read(response.map(Arriving::from), bounds).await)
 }
 
 async fn over_http2(
@@ -188,8 +187,8 @@ async fn over_http2(
         if !body.is_empty() {
             stream.send_data(body, true)?;
         }
-        let (head, incoming) = bounds.keep(answer).await??.into_parts();
-        Ok(read(head, incoming.into(), bounds).await)
+        let response = headers::Response::from(bounds.keep(answer).await??);
+        Ok(read(response.map(Arriving::from), bounds).await)
     };
     tokio::select! {
         answer = answer => answer,
@@ -198,8 +197,10 @@ async fn over_http2(
 }
 
 /// Reads what is of interest of the body, and trailers if they come then.
-async fn read(head: http::response::Parts, mut incoming: Arriving, bounds: Bounds) -> Answer {
-    let mut answer = Answer { status: head.status, headers: head.headers, body: Vec::new(), trailers: None };
+async fn read(response: headers::Response<Arriving>, bounds: Bounds) -> Answer {
+    let headers::Response { status, fields, body: mut incoming, .. } = response;
+    let headers = HeaderMap::from(&fields);
+    let mut answer = Answer { status, headers, body: Vec::new(), trailers: None };
     let mut whole = Vec::new();
     let reading = async {
         while whole.len() < bounds.body && !incoming.is_end_stream() {

@@ -16,9 +16,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
 use h2::{Ping, PingPong, Reason};
-use http::request::Parts;
 use http::uri::Scheme;
-use http::{Request, Response, Uri, Version, header};
+use http::{HeaderMap, Uri, Version, header};
 use http_body::Body as _;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -28,6 +27,7 @@ use super::gate::Listener;
 use super::link::Unanswered;
 use super::{Arriving, DialError, Outgoing, Wire, upload};
 use crate::clock::Now;
+use crate::headers::{Request, Response};
 
 /// Requests at one time on one connection, if the backend takes so many.
 pub(super) const MAX_STREAMS: usize = 100;
@@ -156,16 +156,16 @@ impl Place {
     /// Sends a request and waits for the head of the response.
     pub(super) async fn send(
         &mut self,
-        parts: &Parts,
+        (request, scheme): (&Request<()>, Scheme),
+        listener: Option<&Listener>,
         body: Outgoing,
-        scheme: Scheme,
     ) -> Result<Response<Arriving>, Unanswered> {
         let mut sender = self.shared.sender.clone();
         if let Err(error) = poll_fn(|cx| sender.poll_ready(cx)).await {
             return Err(Unanswered::untouched(body, error));
         }
         let is_empty = body.is_end_stream();
-        let (answer, stream) = match sender.send_request(head(parts, scheme), is_empty) {
+        let (answer, stream) = match sender.send_request(head(request, scheme), is_empty) {
             Ok(sent) => sent,
             Err(error) => return Err(Unanswered::lost(error)),
         };
@@ -174,11 +174,11 @@ impl Place {
         if !is_empty {
             self.upload = Some(tokio::task::spawn_local(upload::run(stream, body)));
         }
-        match answered(answer, parts.extensions.get::<Listener>()).await {
+        match answered(answer, listener).await {
             Ok(response) => {
                 self.shared.silence.set(0);
                 self.shared.used.set(true);
-                Ok(response.map(Arriving::from))
+                Ok(Response::from(response.map(Arriving::from)))
             }
             Err(error) => {
                 let is_unprocessed = is_unprocessed(&error);
@@ -226,11 +226,11 @@ impl Drop for Place {
 async fn answered(
     mut answer: ResponseFuture,
     listener: Option<&Listener>,
-) -> Result<Response<h2::RecvStream>, h2::Error> {
+) -> Result<http::Response<h2::RecvStream>, h2::Error> {
     poll_fn(|cx| {
         while let Poll::Ready(Some(Ok(interim))) = answer.poll_informational(cx) {
             if let Some(listener) = listener {
-                listener.hear(interim.status(), interim.headers());
+                listener.hear(interim.status(), interim.into_parts().0.headers.into());
             }
         }
         Pin::new(&mut answer).poll(cx)
@@ -247,15 +247,15 @@ fn is_unprocessed(error: &h2::Error) -> bool {
 
 /// The head of a request as HTTP/2 has it (RFC 9113 §8.3.1): the host is in the target, and there are no fields of one
 /// hop but `TE: trailers`. Without a host there is no `:authority` either.
-pub(super) fn head(parts: &Parts, scheme: Scheme) -> Request<()> {
-    let mut head = Request::new(());
-    *head.method_mut() = parts.method.clone();
-    *head.headers_mut() = parts.headers.clone();
+pub(super) fn head(request: &Request<()>, scheme: Scheme) -> http::Request<()> {
+    let mut head = http::Request::new(());
+    *head.method_mut() = request.method.clone();
+    *head.headers_mut() = HeaderMap::from(&request.fields);
     for hop in [header::HOST, header::CONNECTION, header::UPGRADE, header::TRANSFER_ENCODING] {
         head.headers_mut().remove(hop);
     }
-    let host = parts.headers.get(header::HOST).map(header::HeaderValue::as_bytes).unwrap_or_default();
-    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+    let host = request.fields.get(&header::HOST).unwrap_or_default();
+    let target = request.uri.path_and_query().map_or("/", |target| target.as_str());
     let absolute = Uri::builder().scheme(scheme).authority(host).path_and_query(target).build();
     match absolute {
         Ok(uri) => {
@@ -263,7 +263,7 @@ pub(super) fn head(parts: &Parts, scheme: Scheme) -> Request<()> {
             *head.version_mut() = Version::HTTP_2;
         }
         // h2 leaves `:authority` out for a message of HTTP/1 only.
-        Err(_) => *head.uri_mut() = parts.uri.clone(),
+        Err(_) => *head.uri_mut() = request.uri.clone(),
     }
     head
 }
@@ -304,15 +304,14 @@ mod tests {
 
     use tokio::net::{TcpListener, TcpStream};
 
-    fn sent(request: http::request::Builder) -> Request<()> {
-        let (parts, ()) = request.body(()).expect("a request").into_parts();
-        head(&parts, Scheme::HTTPS)
+    fn sent(request: http::request::Builder) -> http::Request<()> {
+        head(&request.body(()).expect("a request").into(), Scheme::HTTPS)
     }
 
     #[test]
     fn the_host_is_in_the_target() {
         let head = sent(
-            Request::post("/a?b=%20")
+            http::Request::post("/a?b=%20")
                 .header("host", "h.example:8443")
                 .header("te", "trailers")
                 .header("transfer-encoding", "chunked")
@@ -328,7 +327,7 @@ mod tests {
 
     #[test]
     fn without_a_host_there_is_none() {
-        let head = sent(Request::get("/a").header("host", ""));
+        let head = sent(http::Request::get("/a").header("host", ""));
         assert_eq!((head.uri().to_string().as_str(), head.version()), ("/a", Version::HTTP_11));
     }
 
@@ -376,7 +375,7 @@ mod tests {
 
     #[test]
     fn a_request_for_the_server_itself() {
-        let head = sent(Request::options("*").header("host", "h"));
+        let head = sent(http::Request::options("*").header("host", "h"));
         let uri = head.uri();
         assert_eq!((uri.authority().map(http::uri::Authority::as_str), uri.path()), (Some("h"), "*"));
     }

@@ -6,9 +6,10 @@ use std::fmt::Write as _;
 use homing::backend::Health;
 use homing::clock::Now;
 use homing::config::Config;
+use homing::headers::Fields;
 use homing::pool::{Choice, Commit, Decision, Key, Lease, Lessons, Pool, Reason, View};
 use homing::snapshot::Snapshot;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderValue, header};
 
 pub(crate) type Fleet<'a> = &'a [(&'a str, u32)];
 
@@ -112,7 +113,7 @@ impl Proxy {
 
     /// A response of `backend` to a request with `key` issues cookies.
     pub(crate) fn respond(&self, backend: &str, key: Option<&str>, issued: &[&str]) -> Lessons {
-        let mut response = HeaderMap::new();
+        let mut response = Fields::new();
         for id in issued {
             let line = HeaderValue::from_str(&format!("sid={id}; Path=/; HttpOnly")).unwrap();
             response.append(header::SET_COOKIE, line);

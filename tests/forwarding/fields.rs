@@ -117,7 +117,7 @@ fn nothing_is_added_to_a_response() {
     let response = returned("X-One: 1\r\n");
     let mut lines: Vec<_> = response.head.split("\r\n").collect();
     lines.sort_unstable();
-    assert_eq!(lines, ["HTTP/1.1 200 OK", "content-length: 0", "x-one: 1"]);
+    assert_eq!(lines, ["HTTP/1.1 200 OK", "X-One: 1", "content-length: 0"]);
 }
 
 #[test]

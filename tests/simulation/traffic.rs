@@ -10,11 +10,12 @@ use homing::affinity::{Reason, SessionKey};
 use homing::backend::health::Observation;
 use homing::backend::{Health, State};
 use homing::clock::Now;
+use homing::headers::Fields;
 use homing::pool::{Choice, Commit, Decision, Home, Key, Lease, Refusal, Tie};
 use homing::stable_hash::mix;
 use homing::transport::exchange::{self, Membership, Phase, Tag};
 use homing::watch::Call;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderName, HeaderValue, header};
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
@@ -439,11 +440,11 @@ impl World {
 
     fn respond(&mut self, number: u32, issues: &[usize], by_header: bool, takes_back: bool) {
         let Some(exchange) = self.exchanges.get(&number) else { return };
-        let mut response = HeaderMap::new();
+        let mut response = Fields::new();
         for client in issues {
             let name = &self.clients[*client].name;
             if by_header {
-                response.append("x-room", HeaderValue::from_str(name).unwrap());
+                response.append(HeaderName::from_static("x-room"), HeaderValue::from_str(name).unwrap());
             } else {
                 let line = format!("sid={name}; Path=/; HttpOnly");
                 response.append(header::SET_COOKIE, HeaderValue::from_str(&line).unwrap());

@@ -1,10 +1,11 @@
 //! A try that failed: what that means, and whether there may be another.
 
-use http::Response;
+use http::header;
 
 use super::{Forward, Next, Sent};
 use crate::backend::Health;
 use crate::backend::health::Observation;
+use crate::headers::Response;
 use crate::pool::{Decision, Tie};
 use crate::proxy::Body;
 use crate::proxy::error::Error;
@@ -110,6 +111,6 @@ impl Forward {
     pub(super) fn fail(self: Box<Self>, error: &Error) -> Response<Body> {
         self.worker.reached(error);
         self.pool().shared.tally(self.worker.index).own.count(error.status().as_u16());
-        self.reply.fail(error)
+        self.reply.fail(error, self.head.fields.get(&header::ACCEPT))
     }
 }

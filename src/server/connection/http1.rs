@@ -6,11 +6,12 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::StatusCode;
 use tokio::sync::oneshot;
 
 use super::Held;
 use crate::config::Limits;
+use crate::headers::Response;
 use crate::proxy::{Answer, Arrived, Body, Client, Limit, Offer, handle, refuse};
 use crate::server::worker::Station;
 use crate::transport::http1::client::{
@@ -102,7 +103,7 @@ impl Talk<'_> {
             let arrived = Arrived { request, offer: offer.map(Offer::Connection), interim: None };
             let answer = handle(&self.station.worker, &self.client, arrived);
             let response = self.answered(answer).await?;
-            let is_tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+            let is_tunnel = response.status == StatusCode::SWITCHING_PROTOCOLS;
             let may_follow = self.deliver(response, said).await?;
             match to {
                 Some(to) if is_tunnel => return Ok(Next::HandOver(to)),
@@ -189,7 +190,7 @@ impl Talk<'_> {
     async fn refuse(&mut self, error: HeadError) -> Result<Next, End> {
         self.client.pulse.set(Activity::Busy);
         let response = refuse(&self.station.worker, &error);
-        let (peer, status) = (self.client.line.peer, response.status().as_u16());
+        let (peer, status) = (self.client.line.peer, response.status.as_u16());
         tracing::info!(%peer, status, %error, "refused what is not HTTP/1.1, or too large a head");
         self.deliver(response, Said::NOTHING).await?;
         Ok(Next::Close)

@@ -1,4 +1,4 @@
-//! Fields of messages, between octets and [`HeaderMap`].
+//! Fields of messages, between octets and [`Fields`].
 
 use std::ops::Range;
 
@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use httparse::{EMPTY_HEADER, Header, Status};
 
 use super::Nonsense;
+use crate::headers::{self, Fields};
 
 /// Fields of a trailer section.
 const MAX_TRAILERS: usize = 100;
@@ -23,20 +24,21 @@ pub(super) fn same(copy: &Bytes, source: &[u8], part: &[u8]) -> Bytes {
     if span.end <= copy.len() { copy.slice(span) } else { Bytes::new() }
 }
 
-/// What was parsed from `source`; the values share the octets of `copy`, a copy of it. So they hold on to no more than
-/// the message's own octets, however much was read with them.
+/// What was parsed from `source`; the values are parts of `copy`, a copy of it. So they hold on to no more than the
+/// message's own octets, however much was read with them.
 ///
 /// # Errors
-/// They are no fields, or too many.
-pub(super) fn collect(parsed: &[Header<'_>], source: &[u8], copy: &Bytes) -> Result<HeaderMap, Nonsense> {
-    // Room for what a proxy adds.
-    let mut fields = HeaderMap::with_capacity(parsed.len() + parsed.len() / 2);
+/// They are no fields.
+pub(super) fn collect(parsed: &[Header<'_>], source: &[u8], copy: Bytes) -> Result<Fields, Nonsense> {
+    let length = copy.len();
+    let mut fields = Fields::of(copy, parsed.len());
     for field in parsed {
-        let name = HeaderName::from_bytes(field.name.as_bytes());
-        let name = name.map_err(|_| Nonsense("a field's name is none"))?;
-        let value = HeaderValue::from_maybe_shared(same(copy, source, field.value));
-        let value = value.map_err(|_| Nonsense("a field's value cannot be one"))?;
-        fields.try_append(name, value).map_err(|_| Nonsense("too many fields"))?;
+        let name = headers::name(field.name.as_bytes()).ok_or(Nonsense("a field's name is none"))?;
+        let (name_end, value) = (span(source, field.name.as_bytes()).end, span(source, field.value));
+        if value.end > length || name_end > value.start {
+            return Err(Nonsense("a field's value cannot be one"));
+        }
+        fields.push_part(name, name_end, (value.start, value.end));
     }
     Ok(fields)
 }
@@ -54,27 +56,8 @@ pub(super) fn trailers(section: &Bytes) -> Result<HeaderMap, Nonsense> {
     let Status::Complete((_, parsed)) = httparse::parse_headers(section, &mut parsed)? else {
         return Err(Nonsense("a trailer section does not end"));
     };
-    collect(parsed, section, section)
-}
-
-/// Writes fields behind what is in `out`, and the empty line behind them.
-pub(super) fn write<'a>(
-    fields: impl IntoIterator<Item = (&'a HeaderName, &'a HeaderValue)>,
-    out: &mut Vec<u8>,
-) {
-    for (name, value) in fields {
-        write_one(name, value.as_bytes(), out);
-    }
-    out.extend_from_slice(b"\r\n");
-}
-
-/// Writes one field.
-pub(super) fn write_one(name: &HeaderName, value: &[u8], out: &mut Vec<u8>) {
-    let name = name.as_str().as_bytes();
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
+    let fields = collect(parsed, section, section.clone())?;
+    Ok(HeaderMap::from(&fields))
 }
 
 /// Writes trailer fields, and what ends a chunked body before and behind them: only those that were announced, for over
@@ -86,7 +69,10 @@ pub(super) fn write_trailers(fields: &HeaderMap, announced: Option<&HeaderValue>
         names.iter().any(|announced| announced.eq_ignore_ascii_case(name.as_str().as_bytes()))
     };
     out.extend_from_slice(b"0\r\n");
-    write(fields.iter().filter(|(name, _)| is_announced(name)), out);
+    for (name, value) in fields.iter().filter(|(name, _)| is_announced(name)) {
+        headers::write_line(name, value.as_bytes(), out);
+    }
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Whether the last octets of a head can be among what came: one that comes octet by octet is not parsed as often.

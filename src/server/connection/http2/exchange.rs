@@ -8,13 +8,14 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body::Body as _;
 use tokio::sync::mpsc;
 
 use super::patience::Patience;
 use super::request::{Opening, arrive};
-use crate::proxy::{Active, Answer, Body, Opened, Worker, handle};
+use crate::headers::Response;
+use crate::proxy::{Active, Answer, Body, Worker, handle};
 use crate::transport::{Stream, Wire};
 
 /// Interim responses that wait to be sent.
@@ -35,8 +36,8 @@ pub(super) async fn carry(
     let Some(response) = answered.await else { return patience.count_given_up() };
     drop(hints);
     let (head, body) = without_hop(response, is_head);
+    let is_tunnel = body.is_tunnel();
     let ends = is_head || is_bodiless(head.status()) || body.is_absent() || body.is_end_stream();
-    let is_tunnel = head.extensions().get::<Opened>().is_some();
     let Ok(send) = respond.send_response(head, ends && !is_tunnel) else { return };
     match opening.filter(|_| is_tunnel) {
         // Fails where the tunnel was given up meanwhile; then the stream is reset.
@@ -52,7 +53,7 @@ pub(super) async fn carry(
 fn poll_answer(
     cx: &mut Context<'_>,
     answer: &mut Answer,
-    hints: &mut mpsc::Receiver<Box<Response<()>>>,
+    hints: &mut mpsc::Receiver<Box<http::Response<()>>>,
     respond: &mut SendResponse<Bytes>,
 ) -> Poll<Option<Response<Body>>> {
     if respond.poll_reset(cx).is_ready() {
@@ -69,18 +70,21 @@ fn poll_answer(
 
 /// Takes off what only HTTP/1 has, and says the length where there is one and it is known (RFC 9113 §8.2.2). What comes
 /// through a tunnel has none (RFC 9110 §9.3.6), nor has a 204 (§8.6).
-fn without_hop(response: Response<Body>, is_head: bool) -> (Response<()>, Body) {
-    let (mut parts, body) = response.into_parts();
-    parts.headers.remove(header::CONNECTION);
-    let is_tunnel = parts.extensions.get::<Opened>().is_some();
-    if is_tunnel || parts.status == StatusCode::NO_CONTENT {
-        parts.headers.remove(header::CONTENT_LENGTH);
+fn without_hop(response: Response<Body>, is_head: bool) -> (http::Response<()>, Body) {
+    let Response { status, mut fields, body, .. } = response;
+    fields.remove(&header::CONNECTION);
+    if body.is_tunnel() || status == StatusCode::NO_CONTENT {
+        fields.remove(&header::CONTENT_LENGTH);
     } else if let Some(length) = body.size_hint().exact()
-        && !(is_head || body.is_absent() || is_bodiless(parts.status))
+        && !(is_head || body.is_absent() || is_bodiless(status))
+        && !fields.contains(&header::CONTENT_LENGTH)
     {
-        parts.headers.entry(header::CONTENT_LENGTH).or_insert_with(|| length.into());
+        fields.append(header::CONTENT_LENGTH, length.into());
     }
-    (Response::from_parts(parts, ()), body)
+    let mut head = http::Response::new(());
+    *head.status_mut() = status;
+    *head.headers_mut() = HeaderMap::from(&fields);
+    (head, body)
 }
 
 /// Whether a status has no body (RFC 9110 §6.4.1).

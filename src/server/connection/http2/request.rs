@@ -6,6 +6,7 @@ use h2::ext::Protocol;
 use http::{HeaderMap, HeaderValue, Method, Request, header};
 use tokio::sync::oneshot;
 
+use crate::headers;
 use crate::proxy::{Active, Arrived, Worker, as_upgrade};
 use crate::transport::{Interim, Received, Wire};
 
@@ -25,16 +26,16 @@ pub(super) fn arrive(
     join_cookies(request.headers_mut());
     if is_websocket(&request) {
         let (to, wire) = oneshot::channel();
-        let offer = as_upgrade(&mut request, wire, worker, active.clone());
-        let (parts, receive) = request.into_parts();
-        let request = Request::from_parts(parts, Received::Nothing);
+        let (mut head, receive) = headers::Request::from(request).split();
+        let offer = as_upgrade(&mut head, wire, worker, active.clone());
+        let request = head.map(|()| Received::Nothing);
         let arrived = Arrived { request, offer: Some(offer), interim: None };
         return (arrived, Some(Opening { receive, to }));
     }
     let (parts, receive) = request.into_parts();
     let expects = parts.headers.contains_key(header::EXPECT).then(|| interim.clone());
     let body = Received::http2(receive, length(&parts.headers), expects);
-    let request = Request::from_parts(parts, body);
+    let request = Request::from_parts(parts, body).into();
     (Arrived { request, offer: None, interim: Some(interim) }, None)
 }
 

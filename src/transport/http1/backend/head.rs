@@ -4,12 +4,10 @@
 use std::mem::MaybeUninit;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::request::Parts;
-use http::{Method, Response, StatusCode, Version, header};
+use http::{Method, StatusCode, Version, header};
 use httparse::{Header, ParserConfig, Status};
-use hyper::ext::ReasonPhrase;
 
-use crate::headers;
+use crate::headers::{self, Request, Response};
 use crate::transport::dial::MAX_RESPONSE_HEAD;
 use crate::transport::http1::chunked::Chunked;
 use crate::transport::http1::{Fault, Nonsense, fields};
@@ -38,18 +36,19 @@ pub(super) struct Head {
 }
 
 /// Writes the head of a request behind what is in `out`.
-pub(super) fn write(parts: &Parts, out: &mut Vec<u8>) {
-    let (root, target) = target(parts);
-    out.reserve(64 + target.len() + 48 * parts.headers.len());
-    for piece in [parts.method.as_str(), " ", root, target, " HTTP/1.1\r\n"] {
+pub(super) fn write(request: &Request<()>, out: &mut Vec<u8>) {
+    let (root, target) = target(request);
+    out.reserve(64 + target.len() + 48 * request.fields.len());
+    for piece in [request.method.as_str(), " ", root, target, " HTTP/1.1\r\n"] {
         out.extend_from_slice(piece.as_bytes());
     }
-    fields::write(&parts.headers, out);
+    request.fields.write(out);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// What is asked for, in origin form: an empty path is the root (RFC 9112 §3.2.1).
-fn target(parts: &Parts) -> (&str, &str) {
-    let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
+fn target(request: &Request<()>) -> (&str, &str) {
+    let target = request.uri.path_and_query().map_or("", |target| target.as_str());
     (if target.starts_with(['/', '*']) { "" } else { "/" }, target)
 }
 
@@ -79,22 +78,16 @@ pub(super) fn take(input: &mut BytesMut, seen: &mut usize, method: &Method) -> R
     let status = StatusCode::from_u16(code).map_err(|_| Fault::Nonsense("the status is none"))?;
     let reason = reason(status, parsed.reason.unwrap_or_default());
     let octets = Bytes::copy_from_slice(input.get(..length).unwrap_or_default());
-    let mut response = Response::new(());
-    *response.status_mut() = status;
-    *response.version_mut() = if version == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
-    *response.headers_mut() = fields::collect(parsed.headers, input, &octets)?;
+    let version = if version == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
+    let fields = fields::collect(parsed.headers, input, octets)?;
     input.advance(length);
     *seen = 0;
-    if let Some(reason) = reason {
-        response.extensions_mut().insert(reason);
-    }
-    frame(response, method).map(Some)
+    frame(Response { status, version, reason, fields, body: () }, method).map(Some)
 }
 
-/// A phrase of the backend's own, which hyper passes on.
-fn reason(status: StatusCode, phrase: &str) -> Option<ReasonPhrase> {
-    let own = status.canonical_reason() != Some(phrase);
-    own.then(|| ReasonPhrase::try_from(phrase.as_bytes()).ok()).flatten()
+/// A phrase of the backend's own, which is passed on.
+fn reason(status: StatusCode, phrase: &str) -> Option<Bytes> {
+    (status.canonical_reason() != Some(phrase)).then(|| Bytes::copy_from_slice(phrase.as_bytes()))
 }
 
 fn too_long<T>(input: &[u8]) -> Result<Option<T>, Fault> {
@@ -106,18 +99,17 @@ fn too_long<T>(input: &[u8]) -> Result<Option<T>, Fault> {
 
 /// Where the body of a response to a request with `method` ends, and whether the connection persists.
 fn frame(response: Response<()>, method: &Method) -> Result<Head, Fault> {
-    let (status, fields) = (response.status(), response.headers());
-    let says_close =
-        fields.contains_key(header::CONNECTION) && headers::lists(fields, header::CONNECTION, "close");
-    let persists = response.version() == Version::HTTP_11 && !says_close;
+    let (status, fields) = (response.status, &response.fields);
+    let says_close = headers::lists(fields, &header::CONNECTION, "close");
+    let persists = response.version == Version::HTTP_11 && !says_close;
     let bodiless = method == Method::HEAD
         || status.is_informational()
         || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let (coded, sized) =
-        (fields.contains_key(header::TRANSFER_ENCODING), fields.contains_key(header::CONTENT_LENGTH));
+        (fields.contains(&header::TRANSFER_ENCODING), fields.contains(&header::CONTENT_LENGTH));
     let (framing, persists) = if bodiless {
         (Framing::Length(0), persists)
-    } else if coded && response.version() < Version::HTTP_11 {
+    } else if coded && response.version < Version::HTTP_11 {
         // It knows no codings (RFC 9112 §6.1).
         return Err(Fault::Nonsense("a coding of an old version"));
     } else if coded {
@@ -139,7 +131,6 @@ fn frame(response: Response<()>, method: &Method) -> Result<Head, Fault> {
 mod tests {
     use super::*;
 
-    use http::HeaderValue;
     use proptest::prelude::*;
 
     fn taken(octets: &str, method: &Method) -> Result<Option<Head>, Fault> {
@@ -244,11 +235,9 @@ mod tests {
                 break head;
             }
         };
-        let cookies: Vec<_> = head.response.headers().get_all("set-cookie").iter().collect();
-        assert_eq!(
-            (head.response.status().as_u16(), cookies),
-            (299, vec![&HeaderValue::from_static("a=1"), &HeaderValue::from_static("b=2")])
-        );
+        let cookies: Vec<_> = head.response.fields.get_all(&header::SET_COOKIE).collect();
+        assert_eq!((head.response.status.as_u16(), cookies), (299, vec![&b"a=1"[..], b"b=2"]));
+        assert_eq!(head.response.reason.as_deref(), Some(&b"Odd"[..]));
         assert_eq!((came.len(), input.len()), (3, 0));
     }
 
@@ -256,9 +245,8 @@ mod tests {
     fn a_request_is_written_as_it_is() {
         let request =
             http::Request::post("http://h/a?b=1%20").header("Host", "h").header("x", "\u{e9}").body(());
-        let (parts, ()) = request.expect("a request").into_parts();
         let mut out = b"before".to_vec();
-        write(&parts, &mut out);
+        write(&request.expect("a request").into(), &mut out);
         assert_eq!(out, "beforePOST /a?b=1%20 HTTP/1.1\r\nhost: h\r\nx: \u{e9}\r\n\r\n".as_bytes());
     }
 

@@ -12,8 +12,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::request::Parts;
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use tokio::io::AsyncReadExt as _;
 use tokio::task::JoinHandle;
@@ -21,6 +20,7 @@ use tokio::time::timeout;
 
 use super::Fault;
 use super::chunked::{Chunked, Step};
+use crate::headers::{Request, Response};
 use crate::transport::gate::Listener;
 use crate::transport::link::Unanswered;
 use crate::transport::{Outgoing, Wire};
@@ -96,10 +96,10 @@ impl Connection {
     /// Sends a request and waits for the head of its response. Must be called on a worker's runtime.
     pub(in crate::transport) async fn send(
         &self,
-        head: &Parts,
+        head: &Request<()>,
+        listener: Option<&Listener>,
         body: Outgoing,
     ) -> Result<Response<Incoming>, Unanswered> {
-        let listener = head.extensions.get::<Listener>();
         let mut exchange = Exchange {
             sending: Sending::new(head, body),
             fault: None,
@@ -247,7 +247,7 @@ impl Inner {
             if !self.input.is_empty()
                 && let Some(head) = head::take(&mut self.input, &mut exchange.seen, exchange.method)?
             {
-                let status = head.response.status();
+                let status = head.response.status;
                 if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
                     self.persists &= head.persists && !status.is_informational();
                     self.reading = match head.framing {
@@ -257,7 +257,7 @@ impl Inner {
                     };
                     return Poll::Ready(Ok(head.response));
                 }
-                exchange.hear(&head.response)?;
+                exchange.hear(head.response)?;
                 continue;
             }
             if ready!(self.poll_fill(cx))? == 0 {
@@ -361,13 +361,13 @@ impl Inner {
 
 impl Exchange<'_> {
     /// A response before the one that counts.
-    fn hear(&mut self, response: &Response<()>) -> Result<(), Fault> {
+    fn hear(&mut self, response: Response<()>) -> Result<(), Fault> {
         self.interim += 1;
         if self.interim > MAX_INTERIM {
             return Err(Fault::Nonsense("too many interim responses"));
         }
         if let Some(listener) = self.listener {
-            listener.hear(response.status(), response.headers());
+            listener.hear(response.status, response.fields);
         }
         Ok(())
     }

@@ -6,12 +6,12 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::{TRAILER, TRANSFER_ENCODING};
-use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use http_body::{Body as _, Frame};
 use tokio::io::AsyncWrite;
 
 use super::head;
+use crate::headers::Request;
 use crate::transport::http1::{Fault, fields};
 use crate::transport::{Outgoing, Wire};
 
@@ -55,17 +55,17 @@ enum Framing {
 
 impl Sending {
     /// A request of which nothing is sent. Its fields say already how long the body is.
-    pub(super) fn new(parts: &Parts, body: Outgoing) -> Self {
+    pub(super) fn new(request: &Request<()>, body: Outgoing) -> Self {
         let mut out = Vec::new();
-        head::write(parts, &mut out);
+        head::write(request, &mut out);
         let framing = if body.is_end_stream() {
             Framing::Over
-        } else if parts.headers.contains_key(TRANSFER_ENCODING) {
+        } else if request.fields.contains(&TRANSFER_ENCODING) {
             Framing::Chunked
         } else {
             Framing::Length(body.size_hint().lower())
         };
-        let trailer = parts.headers.get(TRAILER).filter(|_| framing == Framing::Chunked).cloned();
+        let trailer = if framing == Framing::Chunked { request.fields.value(&TRAILER) } else { None };
         let (written, piece, first, is_taken) = (0, Bytes::new(), None, false);
         Self { out, written, piece, first, is_taken, body, trailer, framing, unflushed: false, sent: 0 }
     }

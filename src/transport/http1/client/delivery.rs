@@ -6,14 +6,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes};
-use http::response::Parts;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body::{Body, Frame};
-use hyper::ext::ReasonPhrase;
 use tokio::io::AsyncWrite;
 
 use super::{Connection, Inner, Said};
-use crate::headers;
+use crate::headers::{self, Response};
 use crate::transport::Wire;
 use crate::transport::http1::fields;
 
@@ -68,17 +66,16 @@ pub enum Undelivered<E> {
 impl<B: Body<Data = Bytes> + Unpin> Delivery<B> {
     /// Nothing of it is sent.
     pub fn new(response: Response<B>, said: Said) -> Self {
-        let (mut parts, body) = response.into_parts();
-        let is_tunnel = parts.status == StatusCode::SWITCHING_PROTOCOLS;
-        let framing = frame(&mut parts, &body, said);
-        let closes = parts.headers.contains_key(header::CONNECTION)
-            && headers::lists(&parts.headers, header::CONNECTION, "close");
+        let mut response = response;
+        let is_tunnel = response.status == StatusCode::SWITCHING_PROTOCOLS;
+        let framing = frame(&mut response, said);
+        let closes = headers::lists(&response.fields, &header::CONNECTION, "close");
         let persists = said.persists && framing != Framing::Close && !closes && !is_tunnel;
-        let mut out = Vec::with_capacity(room(&parts, &body));
-        write_head(&parts, said.is_old, &mut out);
+        let mut out = Vec::with_capacity(room(&response));
+        write_head(&response, said.is_old, &mut out);
         match framing {
             Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
-            Framing::Length(length) if !parts.headers.contains_key(header::CONTENT_LENGTH) => {
+            Framing::Length(length) if !response.fields.contains(&header::CONTENT_LENGTH) => {
                 // Never fails: a vector takes all.
                 let _ = write!(out, "content-length: {length}\r\n");
             }
@@ -91,9 +88,9 @@ impl<B: Body<Data = Bytes> + Unpin> Delivery<B> {
         }
         out.extend_from_slice(b"\r\n");
         let is_welcome = framing == Framing::Chunked && said.wants_trailers;
-        let trailer = parts.headers.get(header::TRAILER).filter(|_| is_welcome).cloned();
+        let trailer = if is_welcome { response.fields.value(&header::TRAILER) } else { None };
         let framing = if framing == Framing::Length(0) { Framing::Over } else { framing };
-        let body = (framing != Framing::Over).then_some(body);
+        let body = (framing != Framing::Over).then_some(response.body);
         let (written, piece, tail, unflushed) = (0, Bytes::new(), &b""[..], false);
         Self { out, written, piece, tail, body, framing, trailer, persists, unflushed }
     }
@@ -242,18 +239,18 @@ impl Connection {
 }
 
 /// How the end of a response's body is told (RFC 9112 §6.3); leaves no field that says otherwise.
-fn frame(parts: &mut Parts, body: &impl Body, said: Said) -> Framing {
-    let status = parts.status;
-    if status.is_informational() || status == StatusCode::NO_CONTENT {
-        parts.headers.remove(header::CONTENT_LENGTH);
+fn frame<B: Body>(response: &mut Response<B>, said: Said) -> Framing {
+    let Response { status, fields, body, .. } = response;
+    if status.is_informational() || *status == StatusCode::NO_CONTENT {
+        fields.remove(&header::CONTENT_LENGTH);
         return Framing::Over;
     }
     // The length is that of a body the client could have.
-    if said.is_head || status == StatusCode::NOT_MODIFIED {
+    if said.is_head || *status == StatusCode::NOT_MODIFIED {
         return Framing::Over;
     }
     let length = if body.is_end_stream() { Some(0) } else { body.size_hint().exact() };
-    match length.or_else(|| headers::length(&parts.headers)) {
+    match length.or_else(|| headers::length(fields)) {
         Some(length) => Framing::Length(length),
         None if said.is_old => Framing::Close,
         None => Framing::Chunked,
@@ -261,26 +258,24 @@ fn frame(parts: &mut Parts, body: &impl Body, said: Said) -> Framing {
 }
 
 /// Octets that a head takes, and a small body behind it.
-fn room(parts: &Parts, body: &impl Body) -> usize {
-    let small = body.size_hint().exact().filter(|&length| length <= GATHERED as u64);
-    128 + 48 * parts.headers.len() + small.unwrap_or(0) as usize
+fn room<B: Body>(response: &Response<B>) -> usize {
+    let small = response.body.size_hint().exact().filter(|&length| length <= GATHERED as u64);
+    128 + 48 * response.fields.len() + small.unwrap_or(0) as usize
 }
 
-fn write_head(parts: &Parts, is_old: bool, out: &mut Vec<u8>) {
-    let reason = parts.extensions.get::<ReasonPhrase>();
-    if parts.status == StatusCode::OK && !is_old && reason.is_none() {
+fn write_head<B>(response: &Response<B>, is_old: bool, out: &mut Vec<u8>) {
+    let Response { status, reason, fields, .. } = response;
+    if *status == StatusCode::OK && !is_old && reason.is_none() {
         out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
     } else {
         let version: &[u8] = if is_old { b"HTTP/1.0 " } else { b"HTTP/1.1 " };
-        let canonical = || parts.status.canonical_reason().unwrap_or_default().as_bytes();
-        let reason = reason.map_or_else(canonical, ReasonPhrase::as_bytes);
-        for piece in [version, parts.status.as_str().as_bytes(), b" ", reason, b"\r\n"] {
+        let canonical = || status.canonical_reason().unwrap_or_default().as_bytes();
+        let reason = reason.as_deref().unwrap_or_else(canonical);
+        for piece in [version, status.as_str().as_bytes(), b" ", reason, b"\r\n"] {
             out.extend_from_slice(piece);
         }
     }
-    for (name, value) in &parts.headers {
-        fields::write_one(name, value.as_bytes(), out);
-    }
+    fields.write(out);
 }
 
 /// Were the rest not missed, or too much not noticed, the next response would be taken for a part of this one.

@@ -3,10 +3,10 @@
 use std::mem::MaybeUninit;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
+use http::{HeaderName, Method, Uri, Version, header};
 use httparse::{Header, ParserConfig, Status};
 
-use crate::headers;
+use crate::headers::{self, Fields, Request};
 use crate::transport::http1::chunked::Chunked;
 use crate::transport::http1::{Nonsense, fields};
 
@@ -41,6 +41,7 @@ pub enum HeadError {
 
 /// A request's head, and what it says of its connection.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
 pub(super) struct Head {
     pub(super) request: Request<()>,
     /// Octets that it takes.
@@ -52,6 +53,8 @@ pub(super) struct Head {
     pub(super) expects: bool,
     /// It asks for another protocol.
     pub(super) upgrades: bool,
+    /// Trailer fields are welcome.
+    pub(super) wants_trailers: bool,
 }
 
 /// Where the body of a request ends.
@@ -115,23 +118,23 @@ fn build(parsed: &httparse::Request<'_, '_>, source: &[u8], length: usize) -> Re
     if target.len() > LONGEST_TARGET {
         return Err(HeadError::TargetTooLong);
     }
-    let mut request = Request::new(());
-    *request.method_mut() = method.map_err(|_| Nonsense("the method is none"))?;
-    *request.uri_mut() =
-        Uri::from_maybe_shared(target).map_err(|_| Nonsense("the request target is none"))?;
+    let method = method.map_err(|_| Nonsense("the method is none"))?;
+    let uri = Uri::from_maybe_shared(target).map_err(|_| Nonsense("the request target is none"))?;
     let is_old = parsed.version == Some(0);
-    *request.version_mut() = if is_old { Version::HTTP_10 } else { Version::HTTP_11 };
-    *request.headers_mut() = fields::collect(parsed.headers, source, &octets)?;
+    let version = if is_old { Version::HTTP_10 } else { Version::HTTP_11 };
+    let mut fields = fields::collect(parsed.headers, source, octets)?;
     let mut seen = Seen::default();
-    for (name, value) in request.headers() {
+    for (name, value) in fields.iter() {
         seen.look(name, value);
     }
-    let framing = seen.framing(is_old, request.headers_mut())?;
+    let framing = seen.framing(is_old, &mut fields)?;
+    let request = Request { method, uri, version, fields, body: () };
     // Others may believe the length: what follows is not sure to be a request (§6.3).
     let is_sure = !(seen.coded && seen.sized);
     let persists = is_sure && !seen.close && (!is_old || seen.keep_alive);
     let (expects, upgrades) = (seen.expects && !is_old, seen.upgrades && !is_old);
-    Ok(Head { request, length, framing, persists, expects, upgrades })
+    let wants_trailers = seen.te && headers::lists(&request.fields, &header::TE, "trailers");
+    Ok(Head { request, length, framing, persists, expects, upgrades, wants_trailers })
 }
 
 /// What the fields of a head say of its body and its connection.
@@ -146,64 +149,62 @@ struct Seen {
     keep_alive: bool,
     expects: bool,
     upgrades: bool,
+    te: bool,
 }
 
 impl Seen {
-    fn look(&mut self, name: &HeaderName, value: &HeaderValue) {
+    fn look(&mut self, name: &HeaderName, value: &[u8]) {
         // All that are of interest here have one of these lengths, and most others none of them.
-        if !matches!(name.as_str().len(), 6 | 7 | 10 | 14 | 17) {
+        if !matches!(name.as_str().len(), 2 | 6 | 7 | 10 | 14 | 17) {
             return;
         }
         match *name {
             header::TRANSFER_ENCODING => {
                 self.coded = true;
-                let last = value.as_bytes().rsplit(|&octet| octet == b',').next().unwrap_or_default();
+                let last = value.rsplit(|&octet| octet == b',').next().unwrap_or_default();
                 self.chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
             }
             header::CONTENT_LENGTH => self.sized = true,
             header::CONNECTION => {
-                for option in value.as_bytes().split(|&octet| octet == b',').map(<[u8]>::trim_ascii) {
+                for option in value.split(|&octet| octet == b',').map(<[u8]>::trim_ascii) {
                     self.close |= option.eq_ignore_ascii_case(b"close");
                     self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
-            header::EXPECT => self.expects = value.as_bytes().eq_ignore_ascii_case(b"100-continue"),
+            header::EXPECT => self.expects = value.eq_ignore_ascii_case(b"100-continue"),
             header::UPGRADE => self.upgrades = true,
+            header::TE => self.te = true,
             _ => {}
         }
     }
 
     /// Where the body ends; leaves one field that says so.
-    fn framing(&self, is_old: bool, headers: &mut HeaderMap) -> Result<Framing, Nonsense> {
+    fn framing(&self, is_old: bool, fields: &mut Fields) -> Result<Framing, Nonsense> {
         if self.coded {
             // An old version knows no codings, and a body that ends with its connection gets no answer (§6.1, §6.3).
             if is_old || !self.chunked {
                 return Err(Nonsense("the transfer coding does not say where the body ends"));
             }
             if self.sized {
-                headers.remove(header::CONTENT_LENGTH);
+                fields.remove(&header::CONTENT_LENGTH);
             }
             return Ok(Framing::Chunked(Chunked::new()));
         }
         if !self.sized {
             return Ok(Framing::Length(0));
         }
-        let length = length(headers).ok_or(Nonsense("the length is none"))?;
-        headers::write_length_plainly(headers);
+        let length = length(fields).ok_or(Nonsense("the length is none"))?;
+        headers::write_length_plainly(fields);
         Ok(Framing::Length(length))
     }
 }
 
 /// The number that all lengths are. Lists of one number may be read or refused (RFC 9110 §8.6), and of what others
 /// may not read nothing is let in.
-fn length(headers: &HeaderMap) -> Option<u64> {
-    let number = |field: &HeaderValue| {
-        let text = field.to_str().ok().filter(|text| text.bytes().all(|octet| octet.is_ascii_digit()))?;
-        text.parse::<u64>().ok()
-    };
-    let mut fields = headers.get_all(header::CONTENT_LENGTH).iter();
-    let first = number(fields.next()?)?;
-    fields.all(|field| number(field) == Some(first)).then_some(first)
+fn length(fields: &Fields) -> Option<u64> {
+    let mut lengths = fields.get_all(&header::CONTENT_LENGTH).map(headers::number);
+    let first = lengths.next()?;
+    lengths.all(|other| other == first).then_some(first)?
 }
 
 #[cfg(test)]

@@ -15,11 +15,12 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::{HeaderMap, Method, Request, Version, header};
+use http::{Method, Version};
 use tokio::io::AsyncWrite;
 
 use super::chunked::Chunked;
 use super::fields;
+use crate::headers::Request;
 use crate::transport::pulse::Pulse;
 use crate::transport::{Received, Wire};
 
@@ -279,12 +280,12 @@ impl Inner {
     }
 
     fn arrive(&mut self, head: Head, inner: &Rc<RefCell<Self>>) -> Arrival {
-        let Head { request, framing, persists, expects, upgrades, .. } = head;
+        let Head { request, framing, persists, expects, upgrades, wants_trailers, .. } = head;
         let said = Said {
-            is_head: request.method() == Method::HEAD,
-            is_old: request.version() == Version::HTTP_10,
+            is_head: request.method == Method::HEAD,
+            is_old: request.version == Version::HTTP_10,
             persists,
-            wants_trailers: wants_trailers(request.headers()),
+            wants_trailers,
         };
         self.reading = match framing {
             Framing::Length(0) => Reading::Head,
@@ -337,8 +338,4 @@ impl Inner {
         }
         Poll::Ready(Ok(()))
     }
-}
-
-fn wants_trailers(fields: &HeaderMap) -> bool {
-    fields.contains_key(header::TE) && crate::headers::lists(fields, header::TE, "trailers")
 }
