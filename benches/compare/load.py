@@ -90,7 +90,7 @@ def wrk(workload, proxy, seconds, cookies):
     scheme, port = ("https", proxy.tls_port) if workload.tls else ("http", proxy.port)
     threads = min(workload.sessions, workload.connections)
     return [
-        "wrk", f"-t{threads}", f"-c{workload.connections}", f"-d{seconds}s", "-s", os.path.join(HERE, "session.lua"),
+        "wrk", f"-t{threads}", f"-c{workload.connections}", f"-d{seconds}s", "--timeout", "10s", "-s", os.path.join(HERE, "session.lua"),
         f"{scheme}://127.0.0.1:{port}{path(workload)}", "--",
         "POST" if workload.post else "GET", str(workload.post), "close" if workload.close else "keep", *cookies,
     ]
