@@ -4,6 +4,7 @@
 pub mod body;
 mod jwt;
 mod learn;
+mod recent;
 mod sealed;
 mod source;
 pub mod table;
@@ -17,6 +18,7 @@ use crate::config::KeySource;
 use crate::headers::Fields;
 
 pub use learn::{Taught, taught};
+pub use recent::Recent;
 pub use sealed::{Opened, Reason, Sealer, Ticket};
 pub use source::extract;
 pub use table::SessionTable;

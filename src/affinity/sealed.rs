@@ -8,13 +8,15 @@
 use std::fmt;
 use std::time::Duration;
 
+use bytes::Bytes;
 use cookie::{Cookie, CookieJar, Key};
 use http::{HeaderValue, header};
 
+use super::Recent;
 use super::source::{Pairs, cookies, value_of};
 use crate::clock::Now;
 use crate::config::{self, Secret, Secure};
-use crate::headers::Fields;
+use crate::headers::{Change, Fields};
 
 /// What the cookie says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,10 +128,20 @@ impl Sealer {
 
     /// Looks for a cookie that counts: the first, of at most four.
     pub fn open(&self, headers: &Fields, now: Now) -> Opened {
+        self.find(headers, now, |value| self.unseal(value))
+    }
+
+    /// The same, by what is known of those that were opened of late.
+    pub fn open_known(&self, recent: &Recent, headers: &Fields, now: Now) -> Opened {
+        self.find(headers, now, |value| recent.get_or(value, || self.unseal(value)))
+    }
+
+    fn find(&self, headers: &Fields, now: Now, unseal: impl Fn(&[u8]) -> Option<Ticket>) -> Opened {
         let values = cookies(headers, self.template.name()).filter(|value| !value.is_empty());
         let mut best = Opened::Absent;
         for value in values.take(MOST_TRIED) {
-            let opened = self.check(value, now.secs());
+            let opened = unseal(value)
+                .map_or(Opened::Refused(Reason::Forged), |ticket| self.check(ticket, now.secs()));
             if matches!(opened, Opened::Valid(_)) {
                 return opened;
             }
@@ -167,14 +179,10 @@ impl Sealer {
     /// Takes the cookie out of a request, so that a backend does not see it. All else stays as it is, octet by octet;
     /// a `Cookie` field with nothing else in it goes.
     pub fn strip(&self, fields: &mut Fields) {
-        let name = self.template.name();
-        if cookies(fields, name).next().is_some() {
-            fields.change(&header::COOKIE, |field| without(field, name));
-        }
+        fields.change(&header::COOKIE, |field| without(field, self.template.name()));
     }
 
-    fn check(&self, value: &[u8], now: u32) -> Opened {
-        let Some(ticket) = self.unseal(value) else { return Opened::Refused(Reason::Forged) };
+    fn check(&self, ticket: Ticket, now: u32) -> Opened {
         if ticket.issued.max(ticket.sealed) > now.saturating_add(MOST_AHEAD) {
             return Opened::Refused(Reason::FromTheFuture);
         }
@@ -240,14 +248,24 @@ fn template(settings: &config::Cookie) -> Cookie<'static> {
     cookie
 }
 
-/// `field` without the cookies called `name`, if there is anything else in it.
-fn without(field: &[u8], name: &str) -> Option<HeaderValue> {
-    let pairs = || Pairs(Some(field));
-    let kept: Vec<_> = pairs().filter(|pair| value_of(pair, name).is_none()).collect();
-    let left = kept.join(&b';');
-    let left = left.trim_ascii_start();
-    let is_nothing = left.iter().all(|octet| matches!(octet, b';' | b' ' | b'\t'));
-    (!is_nothing).then(|| HeaderValue::from_bytes(left).expect("a part of a field's value is one"))
+/// What is left of a field without the cookies called `name`.
+fn without(field: &[u8], name: &str) -> Change {
+    let is_own = |pair: &[u8]| value_of(pair, name).is_some();
+    if !Pairs(Some(field)).any(is_own) {
+        return Change::Keep;
+    }
+    let mut left = Vec::with_capacity(field.len());
+    for (position, pair) in Pairs(Some(field)).filter(|pair| !is_own(pair)).enumerate() {
+        if position > 0 {
+            left.push(b';');
+        }
+        left.extend_from_slice(if position == 0 { pair.trim_ascii_start() } else { pair });
+    }
+    if left.iter().all(|octet| matches!(octet, b';' | b' ' | b'\t')) {
+        return Change::Remove;
+    }
+    let value = HeaderValue::from_maybe_shared(Bytes::from(left));
+    Change::To(value.expect("a part of a field's value is one"))
 }
 
 /// Whole seconds, rounded up.

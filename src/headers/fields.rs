@@ -25,14 +25,25 @@ struct Field {
 
 #[derive(Debug, Clone)]
 enum Value {
-    /// From here to there in the octets. In a plain line exactly the name, a colon, a space, and the end of the line are
-    /// around it.
+    /// From here to there in the octets. Where exactly its name, a colon, a space, and the end of the line are around it,
+    /// that plain line begins at `line`; 0 where they are not.
     Part {
         start: u32,
         end: u32,
-        is_plain: bool,
+        line: u32,
     },
     Own(HeaderValue),
+}
+
+/// What becomes of a field.
+#[derive(Debug)]
+pub enum Change {
+    /// It stays as it is.
+    Keep,
+    /// It gets another value.
+    To(HeaderValue),
+    /// It goes.
+    Remove,
 }
 
 /// Room for the fields that a proxy adds.
@@ -56,7 +67,8 @@ impl Fields {
         let is_plain =
             self.octets.get(name_end..start) == Some(b": ") && self.octets.get(end..end + 2) == Some(b"\r\n");
         // A head is shorter than 4 GiB.
-        let value = Value::Part { start: start as u32, end: end as u32, is_plain };
+        let line = if is_plain { name_end.saturating_sub(name.as_str().len()) as u32 } else { 0 };
+        let value = Value::Part { start: start as u32, end: end as u32, line };
         self.list.push(Field { name, value });
     }
 
@@ -69,8 +81,8 @@ impl Fields {
     pub fn append_same(&mut self, name: HeaderName, of: &HeaderName) {
         if let Some(field) = self.list.iter().rfind(|field| field.name == *of) {
             let mut value = field.value.clone();
-            if let Value::Part { is_plain, .. } = &mut value {
-                *is_plain = false;
+            if let Value::Part { line, .. } = &mut value {
+                *line = 0;
             }
             self.list.push(Field { name, value });
         }
@@ -129,15 +141,21 @@ impl Fields {
         }
     }
 
-    /// Changes the values of all of a name; none for those to be removed.
-    pub fn change(&mut self, name: &HeaderName, mut to: impl FnMut(&[u8]) -> Option<HeaderValue>) {
+    /// Changes all of a name as `to` says by their values.
+    pub fn change(&mut self, name: &HeaderName, mut to: impl FnMut(&[u8]) -> Change) {
         let octets = &self.octets;
         self.list.retain_mut(|field| {
             if field.name != *name {
                 return true;
             }
-            let changed = to(field.value.octets(octets));
-            changed.map(|value| field.value = Value::Own(value)).is_some()
+            match to(field.value.octets(octets)) {
+                Change::Keep => true,
+                Change::To(value) => {
+                    field.value = Value::Own(value);
+                    true
+                }
+                Change::Remove => false,
+            }
         });
     }
 
@@ -176,8 +194,8 @@ impl Fields {
 impl Field {
     /// Where its whole line is, if that is plain.
     fn line(&self) -> Option<Range<usize>> {
-        let Value::Part { start, end, is_plain: true } = self.value else { return None };
-        Some(start as usize - 2 - self.name.as_str().len()..end as usize + 2)
+        let Value::Part { line: line @ 1.., end, .. } = self.value else { return None };
+        Some(line as usize..end as usize + 2)
     }
 }
 
@@ -305,23 +323,26 @@ mod tests {
 
     #[test]
     fn values_are_parts_of_the_head_until_they_are_changed() {
-        let octets = Bytes::from_static(b"cookie: a=1\r\n");
+        let octets = Bytes::from_static(b"!cookie: a=1\r\n");
         let mut fields = Fields::of(octets, 1);
-        fields.push_part(header::COOKIE, 6, (8, 11));
+        fields.push_part(header::COOKIE, 7, (9, 12));
         fields.append_same(HeaderName::from_static("x-same"), &header::COOKIE);
         fields.append_same(HeaderName::from_static("x-none"), &header::HOST);
-        fields.change(&header::COOKIE, |value| HeaderValue::from_bytes(&value[..1]).ok());
+        fields.change(&header::COOKIE, |_| Change::Keep);
+        fields.change(&header::COOKIE, |value| {
+            Change::To(HeaderValue::from_bytes(&value[..1]).expect("a value"))
+        });
         let all: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value)).collect();
         assert_eq!(all, [("cookie", &b"a"[..]), ("x-same", b"a=1")]);
-        fields.change(&header::COOKIE, |_| None);
+        fields.change(&header::COOKIE, |_| Change::Remove);
         assert_eq!(fields.len(), 1);
     }
 
     #[test]
     fn lines_are_written_as_they_came_only_if_they_are_plain() {
-        let octets = b"A: 1\r\nB:2\r\nC: 3\nD: 4\r\nE: 5\r\nF: 6 \r\n";
+        let octets = b"!A: 1\r\nB:2\r\nC: 3\nD: 4\r\nE: 5\r\nF: 6 \r\n";
         let mut fields = Fields::of(Bytes::from_static(octets), 6);
-        let ends = [1, 7, 12, 17, 23, 29];
+        let ends = [2, 8, 13, 18, 24, 30];
         for (name, end) in ["a", "b", "c", "d", "e", "f"].into_iter().zip(ends) {
             let value = if name == "b" { end + 1 } else { end + 2 };
             fields.push_part(HeaderName::from_static(name), end, (value, value + 1));

@@ -10,8 +10,8 @@ use std::net::{IpAddr, SocketAddr};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use ipnet::IpNet;
 
-pub use fields::Fields;
 pub(crate) use fields::write_line;
+pub use fields::{Change, Fields};
 pub use message::{Request, Response};
 pub(crate) use names::name;
 

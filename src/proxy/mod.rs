@@ -144,7 +144,8 @@ fn plan(worker: &Worker, current: &Current, asked: &mut Asked) -> Result<Plan, E
     let (key, ticket) = match sealer {
         Some(sealer) => {
             let headers = &asked.head.fields;
-            let (key, ticket) = ticket::session(worker, (pool, sealer), headers, found.as_ref());
+            let (key, ticket) =
+                ticket::session(worker, (pool, sealer, current.recent(route.pool)), headers, found.as_ref());
             (Some(key), ticket.map(Box::new))
         }
         None => (found.as_ref().map(|found| pool.key(found)), None),

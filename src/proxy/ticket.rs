@@ -5,7 +5,7 @@ use http::{HeaderValue, header};
 use super::Plan;
 use super::Worker;
 use super::running::Running;
-use crate::affinity::{Opened, Sealer, SessionKey, Ticket};
+use crate::affinity::{Opened, Recent, Sealer, SessionKey, Ticket};
 use crate::clock::Now;
 use crate::headers::Fields;
 use crate::pool::{Home, Key, Lease, Pool, View};
@@ -13,12 +13,12 @@ use crate::pool::{Home, Key, Lease, Pool, View};
 /// The session that a request belongs to by its cookie, or the one that it begins.
 pub(super) fn session(
     worker: &Worker,
-    (pool, sealer): (&Pool, &Sealer),
+    (pool, sealer, recent): (&Pool, &Sealer, &Recent),
     headers: &Fields,
     found: Option<&SessionKey<'_, '_>>,
 ) -> (Key, Option<Ticket>) {
     let now = worker.clock.now();
-    let ticket = match sealer.open(headers, now) {
+    let ticket = match sealer.open_known(recent, headers, now) {
         Opened::Valid(ticket) => Some(ticket),
         Opened::Absent => None,
         Opened::Over(ticket, reason) if pool.goes_on(ticket.session, reason, now) => Some(ticket),

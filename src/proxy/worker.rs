@@ -15,6 +15,7 @@ use super::places::Brief;
 use super::retry::Budget;
 use super::tally::Tally;
 use super::{Client, Core, Order};
+use crate::affinity::Recent;
 use crate::backend::Counters;
 use crate::balance::Draw;
 use crate::clock::{Clock, Now};
@@ -60,6 +61,8 @@ pub(crate) struct Current {
     at_hand: Vec<Vec<AtHand>>,
     /// By pool.
     budgets: Vec<Budget>,
+    /// By pool, the cookies that were opened with its secrets.
+    recent: Vec<Recent>,
     seed: Cell<u64>,
 }
 
@@ -259,7 +262,8 @@ impl Current {
         };
         let names = snapshot.pools.iter().map(names).collect();
         let budgets = snapshot.pools.iter().map(|pool| Budget::new(pool.retry.budget_percent)).collect();
-        Self { snapshot, generation, views, names, at_hand, budgets, seed: Cell::new(seed) }
+        let recent = snapshot.pools.iter().map(|_| Recent::default()).collect();
+        Self { snapshot, generation, views, names, at_hand, budgets, recent, seed: Cell::new(seed) }
     }
 
     pub(super) fn pool(&self, pool: usize) -> &Pool {
@@ -269,6 +273,11 @@ impl Current {
     /// The retries that this worker may make for a pool.
     pub(super) fn budget(&self, pool: usize) -> &Budget {
         &self.budgets[pool]
+    }
+
+    /// The cookies of a pool that were opened of late.
+    pub(super) fn recent(&self, pool: usize) -> &Recent {
+        &self.recent[pool]
     }
 
     /// How a backend is reached at an address.

@@ -30,6 +30,8 @@ pub(super) enum Framing {
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) response: Response<()>,
+    /// Octets that it takes.
+    pub(super) length: usize,
     pub(super) framing: Framing,
     /// Whether the connection may carry another exchange after this one.
     pub(super) persists: bool,
@@ -61,6 +63,19 @@ pub(super) fn take(input: &mut BytesMut, seen: &mut usize, method: &Method) -> R
     if std::mem::replace(seen, input.len()) > 0 && !fields::may_end(input) {
         return too_long(input);
     }
+    let head = parse(input, method)?;
+    if let Some(head) = &head {
+        input.advance(head.length);
+        *seen = 0;
+    }
+    Ok(head)
+}
+
+/// Reads the head that `input` begins with, once it is whole.
+///
+/// # Errors
+/// It is not the head of a response, or too long.
+pub(super) fn parse(input: &[u8], method: &Method) -> Result<Option<Head>, Fault> {
     let mut room = [const { MaybeUninit::<Header<'_>>::uninit() }; MAX_FIELDS];
     let mut parsed = httparse::Response::new(&mut []);
     let config = ParserConfig::default();
@@ -80,9 +95,7 @@ pub(super) fn take(input: &mut BytesMut, seen: &mut usize, method: &Method) -> R
     let octets = Bytes::copy_from_slice(input.get(..length).unwrap_or_default());
     let version = if version == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
     let fields = fields::collect(parsed.headers, input, octets)?;
-    input.advance(length);
-    *seen = 0;
-    frame(Response { status, version, reason, fields, body: () }, method).map(Some)
+    frame(Response { status, version, reason, fields, body: () }, length, method).map(Some)
 }
 
 /// A phrase of the backend's own, which is passed on.
@@ -98,15 +111,21 @@ fn too_long<T>(input: &[u8]) -> Result<Option<T>, Fault> {
 }
 
 /// Where the body of a response to a request with `method` ends, and whether the connection persists.
-fn frame(response: Response<()>, method: &Method) -> Result<Head, Fault> {
+fn frame(response: Response<()>, length: usize, method: &Method) -> Result<Head, Fault> {
     let (status, fields) = (response.status, &response.fields);
-    let says_close = headers::lists(fields, &header::CONNECTION, "close");
+    let (mut coded, mut sized, mut says_close) = (false, false, false);
+    for name in fields.names() {
+        match *name {
+            header::TRANSFER_ENCODING => coded = true,
+            header::CONTENT_LENGTH => sized = true,
+            header::CONNECTION => says_close = headers::lists(fields, name, "close"),
+            _ => {}
+        }
+    }
     let persists = response.version == Version::HTTP_11 && !says_close;
     let bodiless = method == Method::HEAD
         || status.is_informational()
         || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let (coded, sized) =
-        (fields.contains(&header::TRANSFER_ENCODING), fields.contains(&header::CONTENT_LENGTH));
     let (framing, persists) = if bodiless {
         (Framing::Length(0), persists)
     } else if coded && response.version < Version::HTTP_11 {
@@ -124,7 +143,7 @@ fn frame(response: Response<()>, method: &Method) -> Result<Head, Fault> {
     } else {
         (Framing::Close, false)
     };
-    Ok(Head { response, framing, persists })
+    Ok(Head { response, length, framing, persists })
 }
 
 #[cfg(test)]

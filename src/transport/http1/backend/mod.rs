@@ -1,36 +1,36 @@
 //! HTTP/1.1 to a backend: one connection, which belongs to the exchange that uses it. Only a request body that outlasts
 //! the head of its response is sent by a task of its own.
 
+mod body;
 mod head;
 mod sending;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, StatusCode};
-use http_body::{Body, Frame, SizeHint};
-use tokio::io::AsyncReadExt as _;
+use http::{Method, StatusCode};
+
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::Fault;
-use super::chunked::{Chunked, Step};
+use super::chunked::Chunked;
 use crate::headers::{Request, Response};
 use crate::transport::gate::Listener;
 use crate::transport::link::Unanswered;
-use crate::transport::{Outgoing, Wire};
+use crate::transport::{Outgoing, Wire, scratch};
 
-use head::Framing;
+pub(in crate::transport) use body::Incoming;
+use head::{Framing, Head};
 use sending::Sending;
 
-/// Octets that are read at first, and the most that are read at once where a body fills the reads before.
+/// Octets that are read of a body at first.
 const READ: usize = 8 * 1024;
-const MOST_READ: usize = 64 * 1024;
 /// Responses that may come before the one that counts.
 const MAX_INTERIM: usize = 1000;
 /// For a backend that has answered to take more of the request body, and for the client to send more of it.
@@ -73,10 +73,6 @@ enum Reading {
     Close,
 }
 
-/// The body of a response on its way in.
-#[derive(Debug)]
-pub(in crate::transport) struct Incoming(Rc<RefCell<Inner>>);
-
 impl Connection {
     /// A connection that has carried nothing yet.
     pub(in crate::transport) fn new(wire: Wire) -> Self {
@@ -118,7 +114,7 @@ impl Connection {
                     let upload = tokio::task::spawn_local(upload(self.0.clone(), sending));
                     self.0.borrow_mut().upload = Some(upload);
                 }
-                Ok(response.map(|()| Incoming(self.0.clone())))
+                Ok(response.map(|()| Incoming::new(self.0.clone())))
             }
             Err(fault) => {
                 let unsent = if matches!(fault, Fault::Body(_)) { None } else { sending.unsent() };
@@ -244,97 +240,58 @@ impl Inner {
         exchange: &mut Exchange<'_>,
     ) -> Poll<Result<Response<()>, Fault>> {
         loop {
-            if !self.input.is_empty()
-                && let Some(head) = head::take(&mut self.input, &mut exchange.seen, exchange.method)?
-            {
-                let status = head.response.status;
-                if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
-                    self.persists &= head.persists && !status.is_informational();
-                    self.reading = match head.framing {
-                        Framing::Length(length) => Reading::Length(length),
-                        Framing::Chunked(chunked) => Reading::Chunked(chunked),
-                        Framing::Close => Reading::Close,
-                    };
-                    return Poll::Ready(Ok(head.response));
-                }
-                exchange.hear(head.response)?;
-                continue;
+            let kept = if self.input.is_empty() {
+                None
+            } else {
+                head::take(&mut self.input, &mut exchange.seen, exchange.method)?
+            };
+            let head = match kept {
+                Some(head) => head,
+                None => match ready!(self.poll_fresh_head(cx, exchange))? {
+                    Some(head) => head,
+                    None => continue,
+                },
+            };
+            let status = head.response.status;
+            if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
+                self.persists &= head.persists && !status.is_informational();
+                self.reading = match head.framing {
+                    Framing::Length(length) => Reading::Length(length),
+                    Framing::Chunked(chunked) => Reading::Chunked(chunked),
+                    Framing::Close => Reading::Close,
+                };
+                return Poll::Ready(Ok(head.response));
             }
-            if ready!(self.poll_fill(cx))? == 0 {
+            exchange.hear(head.response)?;
+        }
+    }
+
+    /// Reads more of a head. One that comes in one piece is taken from where it was read; all else is kept.
+    fn poll_fresh_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        exchange: &mut Exchange<'_>,
+    ) -> Poll<Result<Option<Head>, Fault>> {
+        let wire = self.wire.as_mut().ok_or(Fault::Closed)?;
+        scratch::with(|scratch| {
+            let count = ready!(wire.poll_octets(cx, scratch))?;
+            if count == 0 {
                 return Poll::Ready(Err(Fault::Closed));
             }
-        }
-    }
-
-    /// Reads more; 0 at the end.
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Fault>> {
-        let wire = self.wire.as_mut().ok_or(Fault::Closed)?;
-        self.input.reserve(self.appetite);
-        let room = self.input.capacity() - self.input.len();
-        let count = ready!(pin!(wire.read_buf(&mut self.input)).poll(cx))?;
-        self.heard |= count > 0;
-        // What fills a read is a part of more: the next may be larger.
-        if count == room {
-            self.appetite = (self.appetite * 2).min(MOST_READ);
-        }
-        Poll::Ready(Ok(count))
-    }
-
-    /// A fault is told at the next call: what came before it is passed on first, where that is possible.
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        if let Some(fault) = self.fault.take() {
-            return Poll::Ready(Some(Err(fault)));
-        }
-        match self.poll_frame(cx) {
-            Poll::Ready(Some(Err(fault))) => {
-                self.persists = false;
-                self.fault = Some(fault);
-                cx.waker().wake_by_ref();
-                Poll::Pending
+            self.heard = true;
+            let came = scratch.get(..count).unwrap_or_default();
+            if !self.input.is_empty() {
+                self.input.extend_from_slice(came);
+                return Poll::Ready(Ok(None));
             }
-            polled => polled,
-        }
-    }
-
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        if self.upload.is_some() {
-            self.reader = Some(cx.waker().clone());
-        }
-        loop {
-            match &mut self.reading {
-                Reading::Nothing | Reading::Head | Reading::Length(0) => return Poll::Ready(None),
-                Reading::Chunked(chunked) => match chunked.read(&mut self.input)? {
-                    Step::Data(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
-                    Step::Trailers(fields) => return Poll::Ready(Some(Ok(self.end(fields)))),
-                    Step::End => {
-                        self.reading = Reading::Nothing;
-                        return Poll::Ready(None);
-                    }
-                    Step::More => {}
-                },
-                Reading::Length(left) if !self.input.is_empty() => {
-                    let most = usize::try_from(*left).unwrap_or(usize::MAX).min(self.input.len());
-                    *left -= most as u64;
-                    return Poll::Ready(Some(Ok(Frame::data(self.input.split_to(most).freeze()))));
-                }
-                Reading::Close if !self.input.is_empty() => {
-                    return Poll::Ready(Some(Ok(Frame::data(self.input.split().freeze()))));
-                }
-                Reading::Length(_) | Reading::Close => {}
+            let head = head::parse(came, exchange.method)?;
+            let rest = came.get(head.as_ref().map_or(0, |head| head.length)..).unwrap_or_default();
+            if !rest.is_empty() {
+                self.input.extend_from_slice(rest);
             }
-            if ready!(self.poll_fill(cx))? == 0 {
-                if matches!(self.reading, Reading::Close) {
-                    self.reading = Reading::Nothing;
-                    return Poll::Ready(None);
-                }
-                return Poll::Ready(Some(Err(Fault::Closed)));
-            }
-        }
-    }
-
-    fn end(&mut self, trailers: HeaderMap) -> Frame<Bytes> {
-        self.reading = Reading::Nothing;
-        Frame::trailers(trailers)
+            exchange.seen = if head.is_some() { 0 } else { rest.len() };
+            Poll::Ready(Ok(head))
+        })
     }
 
     /// Sends more of a request body.
@@ -387,27 +344,5 @@ async fn upload(connection: Rc<RefCell<Inner>>, mut sending: Sending) {
     };
     if let Err(fault) = ended {
         connection.borrow_mut().give_up(fault);
-    }
-}
-
-impl Body for Incoming {
-    type Data = Bytes;
-    type Error = Fault;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        self.0.borrow_mut().poll_body(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        let inner = self.0.borrow();
-        inner.is_over() && inner.fault.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self.0.borrow().reading {
-            Reading::Nothing => SizeHint::with_exact(0),
-            Reading::Length(left) => SizeHint::with_exact(left),
-            Reading::Head | Reading::Chunked(_) | Reading::Close => SizeHint::default(),
-        }
     }
 }
