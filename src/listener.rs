@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::config;
+use crate::tally::Apart;
 use crate::transport::tls::Acceptor;
 
 /// What is needed to begin a conversation with a client.
@@ -22,7 +23,7 @@ pub struct Listener {
     /// Client connections at one time.
     pub max_connections: usize,
     /// Client connections now; the same over reloads.
-    pub connections: Arc<AtomicUsize>,
+    pub connections: Arc<Apart<AtomicUsize>>,
     /// What clients come in by; the same over reloads.
     pub door: Arc<Door>,
     /// TLS handshakes that ended; the same over reloads.

@@ -29,6 +29,26 @@ impl Counter {
     }
 }
 
+/// On cache lines of its own, so that writing it disturbs nobody who reads or writes what is beside it. 128 octets, since
+/// processors fetch lines of 64 in pairs.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Apart<T>(pub T);
+
+impl<T> std::ops::Deref for Apart<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// Whether values of a type that lie side by side are on cache lines of their own: for assertions beside the types of
+/// which each worker has one.
+pub const fn is_apart<T>() -> bool {
+    align_of::<T>() >= align_of::<Apart<u8>>()
+}
+
 /// Upper bounds of the buckets of a [`Histogram`], in microseconds; what takes longer is counted in one more.
 pub const BOUNDS: [u64; 13] = [
     1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000,

@@ -10,7 +10,7 @@ use super::leave::{Leave, Wishes};
 use crate::clock::Now;
 use crate::config::Wanted;
 use crate::stable_hash;
-use crate::tally::{Classes, Counter, Histogram, Times};
+use crate::tally::{Classes, Counter, Histogram, Times, is_apart};
 
 /// The live state of one backend.
 #[derive(Debug)]
@@ -67,6 +67,8 @@ pub struct Counters {
     /// From a request's head to that of its response.
     pub head: Histogram,
 }
+
+const _: () = assert!(is_apart::<Counters>(), "workers write side by side");
 
 impl State {
     /// The state of a backend nothing is known of, with counters for so many workers.

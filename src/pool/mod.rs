@@ -25,6 +25,7 @@ use crate::balance::HashTable;
 use crate::clock::Now;
 use crate::config::{self, Balance, KeySource, OnBackendDown, Pointer, Timeouts};
 use crate::stable_hash;
+use crate::tally::Apart;
 use crate::transport::Dialing;
 
 pub use commit::{Commit, Lease, Lesson, Lessons};
@@ -111,8 +112,9 @@ pub struct Shared {
     refused: [AtomicU64; Refused::COUNT],
     /// Bodies that might have taught a key, had they not been compressed.
     pub encoded_bodies: AtomicU64,
-    /// Requests that wait for something, in the whole process; bounded by `limits.queue`.
-    pub waiting: AtomicU64,
+    /// Requests that wait for something, in the whole process; bounded by `limits.queue`. Not beside the generation, which
+    /// every request reads.
+    pub waiting: Apart<AtomicU64>,
     workers: Box<[Tally]>,
 }
 
@@ -124,7 +126,7 @@ impl Shared {
             news: Notify::new(),
             refused: [const { AtomicU64::new(0) }; Refused::COUNT],
             encoded_bodies: AtomicU64::new(0),
-            waiting: AtomicU64::new(0),
+            waiting: Apart::default(),
             workers: (0..workers).map(|_| Tally::default()).collect(),
         }
     }

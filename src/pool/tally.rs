@@ -3,7 +3,7 @@
 use super::Reason;
 use crate::affinity::table::Loss;
 use crate::config::KeySource;
-use crate::tally::{Classes, Counter, Histogram};
+use crate::tally::{Classes, Counter, Histogram, is_apart};
 
 /// On cache lines of its own; written by one worker.
 #[derive(Debug, Default)]
@@ -22,6 +22,8 @@ pub struct Tally {
     /// Requests sent, by where their key was found and why they went where they went.
     decisions: [[Counter; Reason::ALL.len()]; Source::ALL.len()],
 }
+
+const _: () = assert!(is_apart::<Tally>(), "workers write side by side");
 
 impl Tally {
     /// Counts a request that is sent.

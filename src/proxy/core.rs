@@ -12,6 +12,7 @@ use super::tally::Tally;
 use crate::clock::Clock;
 use crate::health::Reporter;
 use crate::snapshot::Snapshot;
+use crate::tally::Apart;
 use crate::telemetry::{Journal, Rebinds};
 use crate::watch::Call;
 
@@ -22,12 +23,12 @@ pub(crate) struct Core {
     pub(crate) clock: Clock,
     /// The way to the health monitor.
     pub(crate) health: Reporter,
-    /// Client connections open now.
-    pub(crate) connections: AtomicUsize,
+    /// Client connections open now. Written with each; what is beside it is read for each request.
+    pub(crate) connections: Apart<AtomicUsize>,
     /// Those it may have.
     pub(crate) max_connections: usize,
     /// The same by address, where that is limited.
-    pub(super) per_address: PerAddress,
+    pub(super) per_address: Apart<PerAddress>,
     /// Hashes session keys for the log, with a key of this process.
     pub(crate) log_hash: RandomState,
     /// What has happened of late.
@@ -65,9 +66,9 @@ impl Core {
         Self {
             clock,
             health,
-            connections: AtomicUsize::new(0),
+            connections: Apart::default(),
             max_connections: usize::MAX,
-            per_address: PerAddress::default(),
+            per_address: Apart::default(),
             log_hash: RandomState::new(),
             journal,
             rebinds: Rebinds::default(),

@@ -64,6 +64,11 @@ impl Place {
         Self { worker: worker.clone(), listener, from: None, since: worker.recent() }
     }
 
+    /// What the connection came in by.
+    pub(crate) fn listener(&self) -> &Arc<Listener> {
+        &self.listener
+    }
+
     /// Counts the connection for its client's address too; false if that has `limit` already. 0: no limit.
     pub(crate) fn count_for(&mut self, client: IpAddr, limit: usize) -> bool {
         if limit == 0 {
@@ -104,9 +109,8 @@ impl Passage {
     }
 
     /// It has arrived: from now on it counts for `worker` too.
-    pub(crate) fn arrive(mut self, worker: &Rc<Worker>) -> (Place, Arc<Listener>) {
-        let listener = self.listener.take().expect("it arrives once, since that consumes it");
-        (Place::of(worker, listener.clone()), listener)
+    pub(crate) fn arrive(mut self, worker: &Rc<Worker>) -> Place {
+        Place::of(worker, self.listener.take().expect("it arrives once, since that consumes it"))
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use tokio::runtime::RuntimeMetrics;
 
-use crate::tally::{Classes, Counter};
+use crate::tally::{Classes, Counter, is_apart};
 
 /// On cache lines of its own; written by one worker.
 #[derive(Debug, Default)]
@@ -23,6 +23,8 @@ pub(crate) struct Tally {
     /// What its runtime counts: set when it begins to work.
     pub(crate) runtime: OnceLock<RuntimeMetrics>,
 }
+
+const _: () = assert!(is_apart::<Tally>(), "workers write side by side");
 
 impl Tally {
     /// Counts that a limit was reached.

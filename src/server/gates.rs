@@ -159,9 +159,16 @@ impl Open {
         }
     }
 
+    /// Takes the listener as it is described now. All workers have the same one: its count of references is written only
+    /// where there is another.
     fn look_at_listener(&mut self) {
-        if let Some(listener) = self.station.listener(&self.door) {
-            self.listener = listener;
+        let current = self.station.worker.current();
+        let listener =
+            current.snapshot.listeners.iter().find(|listener| Arc::ptr_eq(&listener.door, &self.door));
+        if let Some(listener) = listener
+            && !Arc::ptr_eq(listener, &self.listener)
+        {
+            self.listener = listener.clone();
         }
     }
 
@@ -177,7 +184,7 @@ impl Open {
     }
 
     fn keep(&self, place: Place, (stream, peer): (TcpStream, SocketAddr)) {
-        connection::begin(&self.station, Accepted { listener: self.listener.clone(), place, stream, peer });
+        connection::begin(&self.station, Accepted { place, stream, peer });
     }
 
     /// Closing a socket resets the connections that wait there: those of one that nobody else has are accepted before.

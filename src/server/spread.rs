@@ -79,9 +79,9 @@ impl Station {
 
     /// Serves a connection from now on.
     pub(super) fn take_in(self: &Rc<Self>, Passed { place, stream, peer }: Passed) {
-        let (place, listener) = place.arrive(&self.worker);
+        let place = place.arrive(&self.worker);
         match tokio::net::TcpStream::from_std(stream) {
-            Ok(stream) => connection::begin(self, Accepted { listener, place, stream, peer }),
+            Ok(stream) => connection::begin(self, Accepted { place, stream, peer }),
             Err(error) => tracing::warn!(%peer, %error, "a connection cannot be taken over"),
         }
     }

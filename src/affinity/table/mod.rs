@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::clock::Now;
+use crate::tally::Apart;
 use entry::Entry;
 use owners::{Limit, Owners};
 use shard::{Released, Shard};
@@ -83,15 +84,14 @@ pub struct SessionTable {
     /// Of fingerprints. Written at most once, by [`Self::restore`], before the first key comes.
     seed: AtomicU64,
     shards: Box<[Shelf]>,
-    owners: Owners,
+    /// Written with each session that begins or ends; the fields above are read for each request.
+    owners: Apart<Owners>,
     evictions: AtomicU64,
     violations: AtomicU64,
 }
 
 /// A shard on cache lines of its own.
-#[derive(Debug)]
-#[repr(align(128))]
-struct Shelf(Mutex<Shard>);
+type Shelf = Apart<Mutex<Shard>>;
 
 /// Shards of a large table; a smaller one has fewer, so that chance does not fill one long before the others.
 const SHARDS: usize = 64;
@@ -103,11 +103,11 @@ impl SessionTable {
         let count = (settings.capacity / SMALLEST_SHARE).clamp(1, SHARDS);
         let count = if count.is_power_of_two() { count } else { count.next_power_of_two() / 2 };
         let share = settings.capacity.div_ceil(count);
-        let shelf = |i: usize| Shelf(Mutex::new(Shard::new(share, settings.lifetime(), seed ^ i as u64)));
+        let shelf = |i: usize| Apart(Mutex::new(Shard::new(share, settings.lifetime(), seed ^ i as u64)));
         Self {
             seed: AtomicU64::new(seed),
             shards: (0..count).map(shelf).collect(),
-            owners: Owners::default(),
+            owners: Apart::default(),
             evictions: AtomicU64::new(0),
             violations: AtomicU64::new(0),
         }

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use super::worker::Station;
 use crate::clock::Now;
 use crate::config::Limits;
-use crate::listener::{Door, Listener};
+use crate::listener::Door;
 use crate::proxy::{Carrier, Client, Place};
 use crate::transport::pulse::{Activity, Beat, Pulse};
 use crate::watch::{Call, Ticket, Watch};
@@ -43,7 +43,6 @@ struct Held {
 /// A connection that was just accepted.
 #[derive(Debug)]
 pub(super) struct Accepted {
-    pub(super) listener: Arc<Listener>,
     pub(super) place: Place,
     pub(super) stream: TcpStream,
     pub(super) peer: SocketAddr,
@@ -129,7 +128,7 @@ fn allowed(held: &Held, limits: &Limits) -> Option<Duration> {
 pub(super) fn begin(station: &Rc<Station>, accepted: Accepted) {
     let pulse = Rc::new(Pulse::default());
     // Here and not in the task, so that whoever asks how many there are is told of it.
-    let ticket = station.connections.enter(pulse.clone(), &accepted.listener.door);
+    let ticket = station.connections.enter(pulse.clone(), &accepted.place.listener().door);
     tokio::task::spawn_local(serve(station.clone(), accepted, (ticket, pulse)));
 }
 

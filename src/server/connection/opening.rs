@@ -101,12 +101,12 @@ pub(super) async fn open(
     station: &Rc<Station>,
     ticket: &Ticket<Held>,
     pulse: &Rc<Pulse>,
-    Accepted { listener, mut place, mut stream, peer }: Accepted,
+    Accepted { mut place, mut stream, peer }: Accepted,
 ) -> Result<Opened, Refused> {
     let current = station.worker.current();
     let snapshot = &current.snapshot;
     let mut ends = (peer, stream.local_addr()?);
-    if listener.proxy_protocol {
+    if place.listener().proxy_protocol {
         if !is_trusted(peer.ip().to_canonical(), &snapshot.trusted_proxies) {
             return Err(Refused::Untrusted);
         }
@@ -120,6 +120,7 @@ pub(super) async fn open(
         return Err(Refused::TooMany);
     }
     let line = |tls, carrier| Line { peer: ends.0, local: ends.1, tls, carrier };
+    let listener = place.listener();
     if let Some(acceptor) = &listener.tls {
         let shaken = in_time(station, ticket, handshake(station, acceptor, stream)).await.flatten();
         listener.handshakes.count(Refused::of_handshake(shaken.as_ref().err()));
