@@ -60,15 +60,14 @@ impl Fields {
         Self { octets, list: Vec::with_capacity(count + ADDED) }
     }
 
-    /// Adds one whose value is the part of the octets from `start` to `end`, and whose name `name_end` lies behind. Whoever
-    /// calls has seen that they are one.
-    pub(crate) fn push_part(&mut self, name: HeaderName, name_end: usize, (start, end): (usize, usize)) {
-        debug_assert!(name_end <= start && start <= end && end <= self.octets.len());
-        let is_plain =
-            self.octets.get(name_end..start) == Some(b": ") && self.octets.get(end..end + 2) == Some(b"\r\n");
+    /// Adds one whose name and value are these parts of the octets. Whoever calls has seen that they are one.
+    pub(crate) fn push_part(&mut self, name: HeaderName, spelt: Range<usize>, value: Range<usize>) {
+        debug_assert!(spelt.end <= value.start && value.start <= value.end && value.end <= self.octets.len());
+        let is_plain = self.octets.get(spelt.end..value.start) == Some(b": ")
+            && self.octets.get(value.end..value.end + 2) == Some(b"\r\n");
         // A head is shorter than 4 GiB.
-        let line = if is_plain { name_end.saturating_sub(name.as_str().len()) as u32 } else { 0 };
-        let value = Value::Part { start: start as u32, end: end as u32, line };
+        let line = if is_plain { spelt.start as u32 } else { 0 };
+        let value = Value::Part { start: value.start as u32, end: value.end as u32, line };
         self.list.push(Field { name, value });
     }
 
@@ -325,7 +324,7 @@ mod tests {
     fn values_are_parts_of_the_head_until_they_are_changed() {
         let octets = Bytes::from_static(b"!cookie: a=1\r\n");
         let mut fields = Fields::of(octets, 1);
-        fields.push_part(header::COOKIE, 7, (9, 12));
+        fields.push_part(header::COOKIE, 1..7, 9..12);
         fields.append_same(HeaderName::from_static("x-same"), &header::COOKIE);
         fields.append_same(HeaderName::from_static("x-none"), &header::HOST);
         fields.change(&header::COOKIE, |_| Change::Keep);
@@ -345,7 +344,7 @@ mod tests {
         let ends = [2, 8, 13, 18, 24, 30];
         for (name, end) in ["a", "b", "c", "d", "e", "f"].into_iter().zip(ends) {
             let value = if name == "b" { end + 1 } else { end + 2 };
-            fields.push_part(HeaderName::from_static(name), end, (value, value + 1));
+            fields.push_part(HeaderName::from_static(name), end - 1..end, value..value + 1);
         }
         let written = |fields: &Fields| {
             let mut out = Vec::new();

@@ -34,11 +34,11 @@ pub(super) fn collect(parsed: &[Header<'_>], source: &[u8], copy: Bytes) -> Resu
     let mut fields = Fields::of(copy, parsed.len());
     for field in parsed {
         let name = headers::name(field.name.as_bytes()).ok_or(Nonsense("a field's name is none"))?;
-        let (name_end, value) = (span(source, field.name.as_bytes()).end, span(source, field.value));
-        if value.end > length || name_end > value.start {
+        let (spelt, value) = (span(source, field.name.as_bytes()), span(source, field.value));
+        if value.end > length || spelt.end > value.start {
             return Err(Nonsense("a field's value cannot be one"));
         }
-        fields.push_part(name, name_end, (value.start, value.end));
+        fields.push_part(name, spelt, value);
     }
     Ok(fields)
 }
