@@ -70,7 +70,7 @@ fn an_idle_connection_costs_kilobytes() {
         assert_eq!(client.get("/", &[]).status, 200);
     }
     let each = scale.each(COUNT);
-    assert!(each <= 32 * KIB, "{each} octets for an idle HTTP/1 connection");
+    assert!(each <= 8 * KIB, "{each} octets for an idle HTTP/1 connection");
 }
 
 #[test]

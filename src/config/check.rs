@@ -27,7 +27,7 @@ use super::{Config, Errors, Limits, Log, LogFormat, Server, address, contract, s
 const MOST_WORKERS: u64 = 1024;
 /// More fields in a request head than [`http::HeaderMap`] can take would be refused late and badly.
 const MOST_HEADERS: u64 = 24_576;
-/// What hyper needs at least.
+/// Less would refuse what browsers send.
 const LEAST_HEADER_BYTES: u64 = 8 << 10;
 /// A request head is held in memory as a whole.
 const MOST_HEADER_BYTES: u64 = 16 << 20;
