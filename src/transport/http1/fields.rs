@@ -75,7 +75,10 @@ pub(super) fn write_trailers(fields: &HeaderMap, announced: Option<&HeaderValue>
     out.extend_from_slice(b"\r\n");
 }
 
-/// Whether the last octets of a head can be among what came: one that comes octet by octet is not parsed as often.
-pub(super) fn may_end(input: &[u8]) -> bool {
-    memchr::memmem::find(input, b"\n\r\n").is_some() || memchr::memmem::find(input, b"\n\n").is_some()
+/// Whether the last octets of a head can be among those that came after the first `seen`: one that comes octet by octet is
+/// not parsed, and not even looked through, as often.
+pub(super) fn may_end(input: &[u8], seen: usize) -> bool {
+    // The end may have begun in what was there before.
+    let fresh = input.get(seen.saturating_sub(2)..).unwrap_or_default();
+    memchr::memmem::find(fresh, b"\n\r\n").is_some() || memchr::memmem::find(fresh, b"\n\n").is_some()
 }

@@ -60,7 +60,8 @@ fn target(request: &Request<()>) -> (&str, &str) {
 /// # Errors
 /// It is not the head of a response, or too long.
 pub(super) fn take(input: &mut BytesMut, seen: &mut usize, method: &Method) -> Result<Option<Head>, Fault> {
-    if std::mem::replace(seen, input.len()) > 0 && !fields::may_end(input) {
+    let before = std::mem::replace(seen, input.len());
+    if before > 0 && !fields::may_end(input, before) {
         return too_long(input);
     }
     let head = parse(input, method)?;

@@ -222,7 +222,7 @@ impl Inner {
         scratch: &mut [u8],
     ) -> Poll<Result<Option<Head>, NoRequest>> {
         if !self.input.is_empty() && self.seen == 0 {
-            self.seen = self.input.len();
+            self.pulse.received();
             if let Some(head) = self.parse(limits)? {
                 return Poll::Ready(Ok(Some(head)));
             }
@@ -260,7 +260,8 @@ impl Inner {
 
     /// Parses what was kept.
     fn parse(&mut self, limits: &HeadLimits) -> Result<Option<Head>, HeadError> {
-        if self.input.len() <= limits.octets && !fields::may_end(&self.input) {
+        let seen = std::mem::replace(&mut self.seen, self.input.len());
+        if self.input.len() <= limits.octets && !fields::may_end(&self.input, seen) {
             return Ok(None);
         }
         let head = head::parse(&self.input, limits).inspect_err(|_| self.reading = Reading::Lost)?;
