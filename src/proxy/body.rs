@@ -31,7 +31,7 @@ enum Kind {
 pub(super) struct Stream {
     pub(super) incoming: Arriving,
     /// None once the body has ended.
-    pub(super) running: Option<Running>,
+    pub(super) running: Option<Box<Running>>,
     /// Looks for a session key in it; none when there is nothing to be found, or no more.
     pub(super) reader: Option<Box<Reader>>,
 }
@@ -94,7 +94,7 @@ impl Stream {
         {
             self.reader = None;
         }
-        if let Some(Running { record: Some(record), .. }) = &mut self.running {
+        if let Some(record) = self.running.as_mut().and_then(|running| running.record.as_mut()) {
             record.sent += data.len() as u64;
         }
         if self.incoming.is_end_stream() {

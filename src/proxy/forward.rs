@@ -344,7 +344,7 @@ impl Forward {
         }
     }
 
-    fn begin(&mut self, reached: Reached) -> Running {
+    fn begin(&mut self, reached: Reached) -> Box<Running> {
         let Reached { decision, lease, link, slot } = reached;
         if let Some(record) = &mut self.reply.record {
             record.backend = Some(self.current.backend_name(self.plan.pool, decision.backend));

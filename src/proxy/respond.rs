@@ -17,7 +17,7 @@ use crate::transport::Arriving;
 /// the body.
 pub(super) fn respond(
     mut response: Response<Arriving>,
-    mut running: Running,
+    mut running: Box<Running>,
     plan: &Plan,
     asked_upgrade: Option<ClientEnd>,
 ) -> Response<Body> {
@@ -26,7 +26,7 @@ pub(super) fn respond(
     if is_http2 && !response.fields.names().all(headers::is_token)
         || seen.transfer_encoding && !headers::is_only_chunked(&response.fields)
     {
-        return refuse(running);
+        return refuse(&mut running);
     }
     let now = running.worker.clock.now();
     running.answered(response.status, now);
@@ -68,7 +68,7 @@ pub(super) fn respond(
 
 /// A body in another coding than `chunked` would reach the client without a word of that coding, and may end elsewhere
 /// than it is taken to; a field's name that is no token means something else to each reader.
-fn refuse(mut running: Running) -> Response<Body> {
+fn refuse(running: &mut Running) -> Response<Body> {
     running.counters().failures.up();
     running.tally().own.count(Error::Nonsense.status().as_u16());
     let reply = Reply { grpc: false, record: running.take_record() };

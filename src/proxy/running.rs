@@ -87,7 +87,7 @@ impl Running {
         current: Rc<Current>,
         membership: Rc<Membership>,
         Begun { pool, backend, lease, slot, placement, ticket, link, mut record, start, now }: Begun,
-    ) -> Self {
+    ) -> Box<Self> {
         if let Some(record) = &mut record {
             // Of an earlier try; the exchange counts all of them.
             record.received = 0;
@@ -95,7 +95,7 @@ impl Running {
         if let Some(lease) = lease {
             membership.set_key(Tag { key: lease.key.0, epoch: lease.epoch });
         }
-        let this = Self {
+        let this = Box::new(Self {
             worker,
             current,
             membership,
@@ -109,7 +109,7 @@ impl Running {
             start,
             seen: now,
             stage: Stage::Asked,
-        };
+        });
         let moment = lease.map(|lease| lease.placement).or(placement);
         let moment = moment.unwrap_or_else(|| this.worker.draw.next());
         this.membership.set_home(Home { backend: this.backend().state.id, moment });
@@ -193,7 +193,8 @@ impl Running {
     }
 
     /// The response has ended as it should: others may use the connection.
-    pub(super) fn finish(mut self) {
+    #[allow(clippy::boxed_local, reason = "it goes where its box is")]
+    pub(super) fn finish(mut self: Box<Self>) {
         self.membership.wait_for(Phase::Over, Now::NEVER);
         match self.link.take() {
             Some(link) if link.is_sending() => self.send_on(link),

@@ -77,7 +77,12 @@ enum End {
 }
 
 /// Waits for the client's connection, then carries bytes. The exchange ends with the tunnel.
-pub(super) async fn run(client: ClientEnd, backend: Option<Side>, mut running: Running, worker: &Worker) {
+pub(super) async fn run(
+    client: ClientEnd,
+    backend: Option<Side>,
+    mut running: Box<Running>,
+    worker: &Worker,
+) {
     running.membership.wait_for(Phase::Tunnel, worker.clock.now().after(OPENING));
     // The connection counts as the client's as long as the tunnel is open.
     let ClientEnd { offer: mut client, client: _connection } = client;

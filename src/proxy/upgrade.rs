@@ -103,7 +103,11 @@ impl ClientEnd {
 }
 
 /// Opens the tunnel that the client asked for and this 101 grants.
-pub(super) fn open(response: Response<Arriving>, mut running: Running, client: ClientEnd) -> Response<Body> {
+pub(super) fn open(
+    response: Response<Arriving>,
+    mut running: Box<Running>,
+    client: ClientEnd,
+) -> Response<Body> {
     let backend = running.tunnels().and_then(Link::into_wire);
     let is_stream = matches!(client.offer, Offer::Stream(_));
     let worker = Rc::clone(&running.worker);
