@@ -1,8 +1,6 @@
 //! Time as the rest of the program sees it: one monotonic count of Unix microseconds, read at the edges and passed in.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use rustix::time::{ClockId, clock_gettime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A moment: Unix time in microseconds, steered by the monotonic clock so that it never goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,8 +40,7 @@ pub fn micros(duration: Duration) -> u64 {
 /// The source of [`Now`]: one for the process, so that all threads agree.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
-    /// When it was started, as [`monotonic`] and in Unix time.
-    start: u64,
+    start: Instant,
     start_micros: u64,
 }
 
@@ -51,7 +48,7 @@ impl Clock {
     /// Starts at the system's time. Later steps of the system clock are not followed.
     pub fn start() -> Self {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { start: monotonic(), start_micros: micros(unix) }
+        Self { start: Instant::now(), start_micros: micros(unix) }
     }
 
     /// When it was started.
@@ -61,14 +58,6 @@ impl Clock {
 
     /// Reads the clock.
     pub fn now(&self) -> Now {
-        Now(self.start_micros.saturating_add(monotonic().saturating_sub(self.start)))
+        Now(self.start_micros.saturating_add(micros(self.start.elapsed())))
     }
-}
-
-/// Microseconds of the system's monotonic clock. Read as it is: [`std::time::Instant`] takes twice the instructions, mostly
-/// to be sure that it does not run backwards, which is seen to here by saturating.
-fn monotonic() -> u64 {
-    let time = clock_gettime(ClockId::Monotonic);
-    // Neither is ever negative.
-    time.tv_sec.unsigned_abs() * 1_000_000 + time.tv_nsec.unsigned_abs() / 1_000
 }
