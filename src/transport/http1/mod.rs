@@ -1,4 +1,4 @@
-//! HTTP/1.1 (RFC 9112) by the proxy's own hand, on both sides: with backends ([`backend`]) and with clients ([`client`]).
+//! HTTP/1.1 (RFC 9112) by the proxy's own hand, on both sides: with backends (`backend`) and with clients ([`client`]).
 //!
 //! Both sides are alike: a connection belongs to whoever uses it, who reads and writes the socket itself. There is no task
 //! that drives it and no channel to one. Octets are parsed by `httparse`; what frames a message is read strictly, for what
