@@ -132,12 +132,7 @@ impl Fields {
 
     /// The same with values of their own, which may be kept.
     pub fn value(&self, name: &HeaderName) -> Option<HeaderValue> {
-        let field = self.list.iter().find(|field| field.name == *name)?;
-        match &field.value {
-            Value::Own(value) => Some(value.clone()),
-            // It was a value when it was parsed.
-            Value::Part { .. } => HeaderValue::from_bytes(field.value.octets(&self.octets)).ok(),
-        }
+        self.list.iter().find(|field| field.name == *name)?.value.to_own(&self.octets)
     }
 
     /// Changes all of a name as `to` says by their values.
@@ -212,6 +207,14 @@ impl Value {
             Self::Own(value) => value.as_bytes(),
         }
     }
+
+    /// The same as a value that may be kept; a part was one when it was parsed.
+    fn to_own(&self, all: &[u8]) -> Option<HeaderValue> {
+        match self {
+            Self::Own(value) => Some(value.clone()),
+            Self::Part { .. } => HeaderValue::from_bytes(self.octets(all)).ok(),
+        }
+    }
 }
 
 impl PartialEq for Fields {
@@ -247,12 +250,8 @@ impl From<&Fields> for HeaderMap {
     fn from(fields: &Fields) -> Self {
         let mut map = Self::with_capacity(fields.len());
         for field in &fields.list {
-            let value = match &field.value {
-                Value::Own(value) => Ok(value.clone()),
-                Value::Part { .. } => HeaderValue::from_bytes(field.value.octets(&fields.octets)),
-            };
-            // It was a value when it was parsed, and there are no more than a head may have.
-            if let Ok(value) = value {
+            // There are no more than a head may have.
+            if let Some(value) = field.value.to_own(&fields.octets) {
                 let _ = map.try_append(field.name.clone(), value);
             }
         }

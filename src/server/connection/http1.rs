@@ -15,7 +15,7 @@ use crate::headers::Response;
 use crate::proxy::{Answer, Arrived, Body, Client, Limit, Offer, handle, refuse};
 use crate::server::worker::Station;
 use crate::transport::http1::client::{
-    Arrival, Connection, Delivery, HeadError, HeadLimits, NoRequest, Said, Undelivered,
+    Arrival, Connection, Delivery, HeadError, HeadLimits, NoRequest, Said,
 };
 use crate::transport::pulse::Activity;
 use crate::transport::{TOO_SLOW, Wire};
@@ -170,11 +170,7 @@ impl Talk<'_> {
             }
             self.poll_gone(cx).map(Err)
         });
-        match delivered.await? {
-            Ok(()) => {}
-            Err(Undelivered::Body(error)) => return Err(End::Broken(error.to_string())),
-            Err(Undelivered::Io(error)) => return Err(End::Broken(error.to_string())),
-        }
+        delivered.await?.map_err(|error| End::Broken(error.to_string()))?;
         self.client.pulse.set(Activity::Idle);
         if !delivery.persists() {
             return Ok(false);

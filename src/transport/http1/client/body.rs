@@ -144,9 +144,7 @@ impl Inner {
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, ReceiveError>> {
         let room = self.room();
         let Some(wire) = &mut self.wire else { return Poll::Ready(Ok(0)) };
-        if self.input.capacity() - self.input.len() < room {
-            self.input.reserve(room);
-        }
+        self.input.reserve(room);
         let before = self.input.len();
         let room = self.input.capacity() - before;
         let polled = pin!(wire.read_buf(&mut self.input)).poll(cx);

@@ -65,8 +65,7 @@ pub enum Undelivered<E> {
 
 impl<B: Body<Data = Bytes> + Unpin> Delivery<B> {
     /// Nothing of it is sent.
-    pub fn new(response: Response<B>, said: Said) -> Self {
-        let mut response = response;
+    pub fn new(mut response: Response<B>, said: Said) -> Self {
         let is_tunnel = response.status == StatusCode::SWITCHING_PROTOCOLS;
         let framing = frame(&mut response, said);
         let closes = headers::lists(&response.fields, &header::CONNECTION, "close");
