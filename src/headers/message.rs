@@ -7,7 +7,7 @@ use super::Fields;
 
 /// A request.
 #[derive(Debug)]
-pub struct Request<B> {
+pub struct Request {
     /// What is to be done.
     pub method: Method,
     /// With what.
@@ -16,8 +16,6 @@ pub struct Request<B> {
     pub version: Version,
     /// Its fields.
     pub fields: Fields,
-    /// Its body.
-    pub body: B,
 }
 
 /// A response.
@@ -35,20 +33,6 @@ pub struct Response<B> {
     pub body: B,
 }
 
-impl<B> Request<B> {
-    /// The same without its body, and the body.
-    pub fn split(self) -> (Request<()>, B) {
-        let Self { method, uri, version, fields, body } = self;
-        (Request { method, uri, version, fields, body: () }, body)
-    }
-
-    /// The same with a body made of this one.
-    pub fn map<C>(self, to: impl FnOnce(B) -> C) -> Request<C> {
-        let Self { method, uri, version, fields, body } = self;
-        Request { method, uri, version, fields, body: to(body) }
-    }
-}
-
 impl<B> Response<B> {
     /// One without fields.
     pub fn new(status: StatusCode, body: B) -> Self {
@@ -62,11 +46,9 @@ impl<B> Response<B> {
     }
 }
 
-impl<B> From<http::Request<B>> for Request<B> {
-    fn from(request: http::Request<B>) -> Self {
-        let (parts, body) = request.into_parts();
-        let fields = parts.headers.into();
-        Self { method: parts.method, uri: parts.uri, version: parts.version, fields, body }
+impl From<http::request::Parts> for Request {
+    fn from(head: http::request::Parts) -> Self {
+        Self { method: head.method, uri: head.uri, version: head.version, fields: head.headers.into() }
     }
 }
 

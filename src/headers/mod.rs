@@ -3,6 +3,7 @@
 mod fields;
 mod message;
 mod names;
+mod seen;
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
@@ -14,6 +15,7 @@ pub(crate) use fields::write_line;
 pub use fields::{Change, Fields};
 pub use message::{Request, Response};
 pub(crate) use names::name;
+pub use seen::Seen;
 
 /// Whom a request came from, hop by hop.
 pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -25,47 +27,6 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub const X_SESSION_EPOCH: HeaderName = HeaderName::from_static("x-session-epoch");
 /// The subject of the certificate that the client has shown (RFC 4514), for the backend.
 pub const X_CLIENT_CERT_SUBJECT: HeaderName = HeaderName::from_static("x-client-cert-subject");
-
-/// The names of fields that belong to one hop, as a pattern. `X-Session-Epoch` is among them: it is the proxy's to say.
-macro_rules! hop_by_hop {
-    () => {
-        "connection"
-            | "keep-alive"
-            | "proxy-connection"
-            | "proxy-authorization"
-            | "proxy-authenticate"
-            | "te"
-            | "trailer"
-            | "transfer-encoding"
-            | "upgrade"
-            | "http2-settings"
-            | "x-session-epoch"
-    };
-}
-
-/// Which fields of interest a message has, found in one pass. Most have none, and then there is nothing more to do.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[allow(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
-pub struct Seen {
-    /// How many `Host` fields there are.
-    pub hosts: usize,
-    /// `Transfer-Encoding`.
-    pub transfer_encoding: bool,
-    /// `Upgrade`.
-    pub upgrade: bool,
-    /// `Expect`.
-    pub expect: bool,
-    /// `X-Request-Id`.
-    pub request_id: bool,
-    /// `TE` with `trailers`.
-    pub trailers: bool,
-    /// `X-Client-Cert-Subject`.
-    subject: bool,
-    /// Any of `X-Forwarded-For`, `-Proto` and `-Host`.
-    forwarded: bool,
-    /// Any field that belongs to one hop.
-    hop: bool,
-}
 
 /// The other end of a client connection, as a backend is told of it.
 #[derive(Debug, Clone, Copy)]
@@ -82,86 +43,43 @@ pub struct Peer<'a> {
     pub subject: Option<&'a HeaderValue>,
 }
 
-impl Seen {
-    /// Looks at every field once.
-    pub fn look(fields: &Fields) -> Self {
-        let mut seen = Self::default();
-        for (name, value) in fields.iter() {
-            let name = name.as_str();
-            if !may_be_of_interest(name) {
-                continue;
-            }
-            match name {
-                "host" => seen.hosts += 1,
-                "expect" => seen.expect = true,
-                "x-request-id" => seen.request_id = true,
-                _ if is_disguised(name) => seen.hop = true,
-                "x-client-cert-subject" => seen.subject = true,
-                "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" => seen.forwarded = true,
-                hop_by_hop!() => {
-                    seen.hop = true;
-                    seen.transfer_encoding |= name == "transfer-encoding";
-                    seen.upgrade |= name == "upgrade";
-                    seen.trailers |= name == "te" && names_trailers(value);
-                }
-                _ => {}
-            }
-        }
-        seen
-    }
-}
-
 /// Whether there is a `Host` that is not `host`, or more than one.
 pub fn names_other_host(fields: &Fields, host: &[u8]) -> bool {
     let mut hosts = fields.get_all(&header::HOST);
     hosts.next().is_some_and(|known| !known.eq_ignore_ascii_case(host)) || hosts.next().is_some()
 }
 
-/// Whether a `TE` field says that trailer fields are welcome (RFC 9110 §10.1.4).
-fn names_trailers(te: &[u8]) -> bool {
-    let mut codings = te.split(|&b| b == b',');
-    codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
-}
-
-/// The same for a response, of which only the fields of one hop are of interest.
-pub fn look_at_response(fields: &Fields) -> Seen {
-    let mut seen = Seen::default();
-    for name in fields.names().map(HeaderName::as_str).filter(|name| may_be_of_interest(name)) {
-        seen.transfer_encoding |= name == "transfer-encoding";
-        seen.hop |= is_hop_by_hop(name);
-    }
-    seen
-}
-
-/// Whether a name begins and is as long as one that [`Seen`] knows: passes over what browsers send without comparing it.
-fn may_be_of_interest(name: &str) -> bool {
-    let initial = name.as_bytes().first().copied().unwrap_or_default();
-    matches!(
-        (initial, name.len()),
-        (b'x', 12..=21)
-            | (b'c' | b'k', 10)
-            | (b'u', 7)
-            | (b't', 2 | 7 | 17)
-            | (b'p', 16..=19)
-            | (b'h', 4 | 14)
-            | (b'e', 6)
-    )
-}
-
 /// Removes the fields that belong to one hop (RFC 9110 §7.6.1): the known ones, and those `Connection` names, save for
 /// fields that must reach the other side whatever it says.
 pub fn strip(fields: &mut Fields, seen: &Seen) {
-    if !seen.hop {
-        return;
+    if seen.named {
+        let named: Vec<HeaderName> = fields.get_all(&header::CONNECTION).flat_map(named).collect();
+        fields.retain(|name| !named.contains(name));
     }
-    let named: Vec<HeaderName> = fields.get_all(&header::CONNECTION).flat_map(named).collect();
-    fields.retain(|name| {
-        !(is_hop_by_hop(name.as_str()) || is_disguised(name.as_str()) || named.contains(name))
-    });
+    if seen.disguised {
+        fields.retain(|name| !is_disguised(name.as_str()));
+    }
+    if seen.hop {
+        fields.retain(|name| !is_hop_by_hop(name.as_str()));
+    }
 }
 
+/// Whether fields of this name belong to one hop. `X-Session-Epoch` is the proxy's own to say.
 fn is_hop_by_hop(name: &str) -> bool {
-    matches!(name, hop_by_hop!())
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authorization"
+            | "proxy-authenticate"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "http2-settings"
+            | "x-session-epoch"
+    )
 }
 
 /// Whether a name is that of a field which is the proxy's to say, but for an underscore: CGI and WSGI know no difference
@@ -241,7 +159,7 @@ fn is_misplaced_in_trailers(name: &str) -> bool {
 
 /// An interim response as a client gets it: without what belongs to the hop before.
 pub fn interim(status: StatusCode, mut fields: Fields) -> http::Response<()> {
-    let seen = look_at_response(&fields);
+    let seen = Seen::look(&fields);
     strip(&mut fields, &seen);
     let mut interim = http::Response::new(());
     *interim.status_mut() = status;
@@ -317,10 +235,12 @@ pub fn is_token(name: &HeaderName) -> bool {
 
 /// Whether any field called `name` lists `token`, in any case.
 pub fn lists(fields: &Fields, name: &HeaderName, token: &str) -> bool {
-    if !fields.contains(name) {
-        return false;
-    }
-    let mut tokens = fields.get_all(name).flat_map(|field| field.split(|&b| b == b','));
+    fields.get_all(name).any(|list| has_token(list, token))
+}
+
+/// Whether a list has `token`, in any case.
+pub fn has_token(list: &[u8], token: &str) -> bool {
+    let mut tokens = list.split(|&octet| octet == b',');
     tokens.any(|listed| listed.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 
@@ -403,6 +323,21 @@ fn address(text: &str) -> Option<IpAddr> {
 }
 
 #[cfg(test)]
+const HOP_BY_HOP: [&str; 11] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authorization",
+    "proxy-authenticate",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "http2-settings",
+    "x-session-epoch",
+];
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -419,40 +354,6 @@ mod tests {
         // Values of one name keep their order; that of names is not promised.
         left.collect::<BTreeSet<_>>().into_iter().collect()
     }
-
-    #[test]
-    fn every_name_of_interest_is_seen() {
-        let seen = |name: &'static str| {
-            let name = HeaderName::from_static(name);
-            Seen::look(&Fields::from_iter([(name, HeaderValue::from_static("x"))]))
-        };
-        for name in HOP_BY_HOP {
-            assert!(is_hop_by_hop(name) && seen(name).hop, "{name}");
-        }
-        for name in ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"] {
-            assert!(seen(name).forwarded, "{name}");
-        }
-        assert!(seen("expect").expect && seen("x-request-id").request_id && seen("upgrade").upgrade);
-        assert!(seen("transfer-encoding").transfer_encoding);
-        let te = |value| Seen::look(&Fields::from_iter([(header::TE, HeaderValue::from_static(value))]));
-        assert!(te("trailers").trailers && te("gzip;q=0.5, Trailers").trailers);
-        assert!(!te("trailers;q=1").trailers && !te("").trailers);
-        assert_eq!(seen("user-agent"), Seen::default());
-    }
-
-    const HOP_BY_HOP: [&str; 11] = [
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "proxy-authorization",
-        "proxy-authenticate",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "http2-settings",
-        "x-session-epoch",
-    ];
 
     #[test]
     fn fields_of_one_hop_are_removed_in_every_spelling() {

@@ -281,7 +281,7 @@ impl Form {
 
 /// Whether a request is one of gRPC: `application/grpc`, alone or followed by what messages are encoded with. That is
 /// spoken over HTTP/2 only, so nobody else pays for the look.
-pub(super) fn is_grpc(request: &Request<()>) -> bool {
+pub(super) fn is_grpc(request: &Request) -> bool {
     if request.version != Version::HTTP_2 {
         return false;
     }

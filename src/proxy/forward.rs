@@ -56,7 +56,7 @@ pub(super) struct Forward {
     force: Option<Tie>,
     /// Whether its backend refused it, but was found to be up.
     acquitted: bool,
-    head: Request<()>,
+    head: Box<Request>,
     listener: Option<Listener>,
     /// None only while it is on its way.
     body: Option<Outgoing>,

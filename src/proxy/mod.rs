@@ -39,7 +39,7 @@ use std::task::{Context, Poll};
 use http::Method;
 
 use crate::affinity::{self, Ticket};
-use crate::headers::{Request, Response};
+use crate::headers::{Request, Response, Seen};
 use crate::pool::{Key, Source};
 use crate::transport::http1::client::HeadError;
 use crate::transport::{Interim, Received};
@@ -60,7 +60,10 @@ use worker::Current;
 /// A request as a connection hands it over.
 #[derive(Debug)]
 pub(crate) struct Arrived {
-    pub(crate) request: Request<Received>,
+    pub(crate) request: Box<Request>,
+    /// What its fields say.
+    pub(crate) seen: Seen,
+    pub(crate) body: Received,
     /// What becomes a tunnel if the request asks for one and the backend agrees.
     pub(crate) offer: Option<Offer>,
     /// Where interim responses go, if the connection can carry them.

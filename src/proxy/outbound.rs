@@ -18,7 +18,7 @@ use crate::transport::{Gate, Listener, Outgoing, Pace};
 /// A request ready to be sent, and what stays behind.
 #[derive(Debug)]
 pub(super) struct Outbound {
-    pub(super) head: Request<()>,
+    pub(super) head: Box<Request>,
     /// Who hears interim responses.
     pub(super) listener: Option<Listener>,
     pub(super) body: Outgoing,

@@ -26,7 +26,7 @@ use crate::transport::{Interim, Received};
 /// A request with what is known of it.
 #[derive(Debug)]
 pub(super) struct Asked {
-    pub(super) head: Request<()>,
+    pub(super) head: Box<Request>,
     pub(super) body: Received,
     /// What becomes a tunnel if the request asks for one and the backend agrees.
     pub(super) offer: Option<Offer>,
@@ -65,16 +65,14 @@ impl Reply {
 
 impl Asked {
     pub(super) fn new(
-        Arrived { request, offer, interim }: Arrived,
+        Arrived { request: mut head, seen, body, offer, interim }: Arrived,
         worker: &Worker,
         current: &Current,
         client: &Rc<Client>,
     ) -> Self {
-        let (mut head, body) = request.split();
         let networks = &current.snapshot.trusted_proxies;
         let trusted = client.is_trusted(networks);
         let client_ip = if trusted { forwarded_for(client.ip, &head.fields, networks) } else { client.ip };
-        let seen = Seen::look(&head.fields);
         if !seen.request_id {
             head.fields.append(X_REQUEST_ID, new_id(&worker.draw));
         }
@@ -203,7 +201,7 @@ impl Asked {
 
 /// The host a request is for: lower case, without a port, and empty where it names none. There must be one `Host`
 /// (RFC 9112 §3.2), which HTTP/1.0 clients may leave out.
-pub(super) fn host<'a>(head: &'a Request<()>, seen: &Seen) -> Result<Cow<'a, str>, Error> {
+pub(super) fn host<'a>(head: &'a Request, seen: &Seen) -> Result<Cow<'a, str>, Error> {
     match seen.hosts {
         0 if head.version < Version::HTTP_11 => Ok(Cow::Borrowed("")),
         0 => Err(Error::BadRequest("there is no Host field")),
@@ -229,7 +227,7 @@ fn new_id(draw: &Draw) -> HeaderValue {
     HeaderValue::from_bytes(&id).unwrap_or(HeaderValue::from_static("-"))
 }
 
-fn new_record(head: &Request<()>, client: IpAddr, (clock, start): (Clock, Now)) -> Record {
+fn new_record(head: &Request, client: IpAddr, (clock, start): (Clock, Now)) -> Record {
     let id = head.fields.get(&X_REQUEST_ID).and_then(|id| std::str::from_utf8(id).ok());
     Record {
         clock,

@@ -16,8 +16,8 @@ use super::frames::{Frames, close_to_backend, close_to_client};
 use super::running::Running;
 use super::upgrade::{ClientEnd, Offer};
 use crate::pool::Closing;
-use crate::transport::Wire;
 use crate::transport::exchange::Phase;
+use crate::transport::{Wire, scratch};
 use crate::watch::Call;
 
 /// For the client's connection to be handed over after a 101.
@@ -146,7 +146,7 @@ impl Tunnel {
         membership.wait_for(Phase::Tunnel, worker.clock.now().after(idle));
         poll_fn(|cx| {
             let before = (self.up.passed, self.down.passed, self.has_ended());
-            let moved = self.poll_move(cx, &mut worker.scratch.borrow_mut());
+            let moved = self.poll_move(cx);
             if before != (self.up.passed, self.down.passed, self.has_ended()) {
                 let patience = if self.has_ended() { LINGER } else { idle };
                 membership.wait_for(Phase::Tunnel, worker.clock.now().after(patience));
@@ -171,10 +171,12 @@ impl Tunnel {
     }
 
     /// Moves what can be moved now; ready when both directions have ended.
-    fn poll_move(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Poll<io::Result<()>> {
+    fn poll_move(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Self { client, backend, up, down } = self;
-        let down = down.poll_move((backend, client), cx, scratch)?;
-        let up = up.poll_move((client, backend), cx, scratch)?;
+        let (down, up) = scratch::with(|scratch| {
+            (down.poll_move((backend, client), cx, scratch), up.poll_move((client, backend), cx, scratch))
+        });
+        let (down, up) = (down?, up?);
         if down.is_ready() && up.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 }
@@ -288,7 +290,7 @@ async fn close(tunnel: &mut Tunnel, call: Call, running: &mut Running, worker: &
     };
     tunnel.up.stopping = true;
     tunnel.down.stopping = true;
-    let quiet = poll_fn(|cx| tunnel.poll_move(cx, &mut worker.scratch.borrow_mut()));
+    let quiet = poll_fn(|cx| tunnel.poll_move(cx));
     let quiet = timeout(FRAME, quiet).await;
     if tunnel.up.frames.at_boundary() && !tunnel.up.frames.is_closed() && tunnel.up.pending.is_empty() {
         let mask = (worker.draw.next() as u32).to_be_bytes();
@@ -305,11 +307,11 @@ async fn close(tunnel: &mut Tunnel, call: Call, running: &mut Running, worker: &
     }
     let Tunnel { client, backend, up, .. } = tunnel;
     let part = async {
-        let answered = timeout(ECHO, handshake(client, up, worker)).await.unwrap_or(false);
+        let answered = timeout(ECHO, handshake(client, up)).await.unwrap_or(false);
         client.end_at_once();
         answered
     };
-    let (answered, _) = tokio::join!(part, timeout(ECHO, hear_out(backend, worker)));
+    let (answered, _) = tokio::join!(part, timeout(ECHO, hear_out(backend)));
     if !answered {
         return Closed::by_force("dropped: the client did not answer the Close");
     }
@@ -318,17 +320,16 @@ async fn close(tunnel: &mut Tunnel, call: Call, running: &mut Running, worker: &
 
 /// Waits for the client's Close, after which the side that serves ends the connection (RFC 6455 §7.1.1). A client that
 /// ends it itself has heard enough.
-async fn handshake(client: &mut Wire, up: &mut Flow, worker: &Worker) -> bool {
+async fn handshake(client: &mut Wire, up: &mut Flow) -> bool {
     let has_closed = |up: &Flow| up.frames.is_closed() || up.beyond.is_closed() && up.beyond.at_boundary();
     while !has_closed(up) {
-        let heard = poll_fn(|cx| {
-            let scratch = &mut worker.scratch.borrow_mut();
+        let mut hear = |cx: &mut Context<'_>, scratch: &mut [u8]| {
             client.poll_octets(cx, scratch).map_ok(|count| {
                 up.beyond.pass(&scratch[..count]);
                 count
             })
-        });
-        match heard.await {
+        };
+        match poll_fn(|cx| scratch::with(|scratch| hear(cx, scratch))).await {
             Ok(0) => return true,
             Ok(_) => {}
             Err(_) => return false,
@@ -339,7 +340,7 @@ async fn handshake(client: &mut Wire, up: &mut Flow, worker: &Worker) -> bool {
 
 /// Reads what the backend still says, of which nobody hears, until it ends the connection: a socket that is closed with
 /// data unread resets it, and the backend could lose the Close.
-async fn hear_out(backend: &mut Wire, worker: &Worker) {
-    while poll_fn(|cx| backend.poll_octets(cx, &mut worker.scratch.borrow_mut())).await.is_ok_and(|n| n > 0) {
+async fn hear_out(backend: &mut Wire) {
+    while poll_fn(|cx| scratch::with(|scratch| backend.poll_octets(cx, scratch))).await.is_ok_and(|n| n > 0) {
     }
 }

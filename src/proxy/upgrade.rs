@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use super::body::Body;
 use super::running::Running;
 use super::{Active, Client, Worker, tunnel};
-use crate::headers::{self, Fields, Request, Response};
+use crate::headers::{self, Fields, Request, Response, Seen};
 use crate::transport::{Arriving, Link, Wire};
 
 /// The one protocol that is tunnelled.
@@ -47,8 +47,8 @@ pub(crate) struct Tunnelling {
 
 /// Makes an extended CONNECT for a WebSocket the upgrade that it stands for (RFC 8441 §5.1): a `GET` with a key of its
 /// own, since HTTP/2 has none.
-pub(crate) fn as_upgrade<B>(
-    request: &mut Request<B>,
+pub(crate) fn as_upgrade(
+    request: &mut Request,
     wire: oneshot::Receiver<Wire>,
     worker: &Worker,
     active: Active,
@@ -69,7 +69,7 @@ pub(crate) fn as_upgrade<B>(
 }
 
 /// Whether a request asks for a WebSocket (RFC 6455 §4.1).
-pub(super) fn is_asked(request: &Request<()>) -> bool {
+pub(super) fn is_asked(request: &Request) -> bool {
     request.version == Version::HTTP_11 && request.method == Method::GET && names_websocket(&request.fields)
 }
 
@@ -113,7 +113,7 @@ pub(super) fn open(
     let worker = Rc::clone(&running.worker);
     tokio::task::spawn_local(async move { tunnel::run(client, backend, running, &worker).await });
     let mut response = response.map(|_| if is_stream { Body::tunnel() } else { Body::empty() });
-    let seen = headers::look_at_response(&response.fields);
+    let seen = Seen::look(&response.fields);
     headers::strip(&mut response.fields, &seen);
     if is_stream {
         response.fields.remove(&header::SEC_WEBSOCKET_ACCEPT);

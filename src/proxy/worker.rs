@@ -38,8 +38,6 @@ pub(crate) struct Worker {
     pub(crate) brief: Brief,
     /// Random numbers for ids and masks.
     pub(crate) draw: Draw,
-    /// Where tunnels read into: one buffer for all, since none keeps it over a wait.
-    pub(crate) scratch: RefCell<Box<[u8]>>,
     ended: Cell<bool>,
     /// The time at the last sweep.
     swept: Cell<Now>,
@@ -78,8 +76,6 @@ type AtHand = RefCell<Option<(SocketAddr, Rc<Links>)>>;
 
 /// After the deadline of a backend that leaves, for what was told to end.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// What a tunnel reads at most at one time.
-const SCRATCH: usize = 64 * 1024;
 
 impl Worker {
     pub(crate) fn new(index: usize, core: Arc<Core>) -> Rc<Self> {
@@ -90,7 +86,6 @@ impl Worker {
             exchanges: Exchanges::new(),
             freed: Notify::new(),
             brief: Brief::default(),
-            scratch: RefCell::new(vec![0; SCRATCH].into()),
             current: RefCell::new(Rc::new(Current::new(&core, draw.next()))),
             ended: Cell::new(false),
             swept: Cell::new(core.clock.now()),

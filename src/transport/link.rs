@@ -118,7 +118,7 @@ impl Link {
     /// There is none; the body comes back where the request may be sent again.
     pub async fn send(
         &mut self,
-        head: &Request<()>,
+        head: &Request,
         listener: Option<&Listener>,
         body: Outgoing,
     ) -> Result<Response<Arriving>, Unanswered> {

@@ -17,7 +17,7 @@ pub mod probe;
 pub mod proxy_header;
 pub mod pulse;
 mod received;
-mod scratch;
+pub(crate) mod scratch;
 mod shared;
 mod stream;
 pub mod tls;

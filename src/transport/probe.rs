@@ -130,7 +130,7 @@ pub async fn http(question: Question<'_>) -> Result<Answer, ProbeError> {
         .header(header::USER_AGENT, AGENT)
         .header(header::CONNECTION, "close")
         .body(())?;
-    let request = request.into();
+    let request = request.into_parts().0.into();
     match protocol {
         Protocol::Http1 => over_http1(wire, request, bounds).await,
         Protocol::Http2 => {
@@ -160,7 +160,7 @@ pub async fn grpc(
         .header(header::CONTENT_TYPE, "application/grpc")
         .header(header::TE, "trailers")
         .body(())?;
-    let head = shared::head(&request.into(), way.dialing.scheme());
+    let head = shared::head(&request.into_parts().0.into(), way.dialing.scheme());
     let answer = over_http2(wire, (head, grpc::question(service)), bounds).await?;
     let complaint = match answer.status {
         StatusCode::OK => grpc::complaint(answer.grpc_status(), &answer.body),
@@ -169,7 +169,7 @@ pub async fn grpc(
     Ok((answer, complaint))
 }
 
-async fn over_http1(wire: Wire, request: headers::Request<()>, bounds: Bounds) -> Result<Answer, ProbeError> {
+async fn over_http1(wire: Wire, request: headers::Request, bounds: Bounds) -> Result<Answer, ProbeError> {
     let connection = Connection::new(wire);
     let answer = bounds.keep(connection.send(&request, None, Outgoing::empty())).await?;
     let response = answer.map_err(|unanswered| unanswered.error)?;

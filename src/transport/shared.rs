@@ -156,7 +156,7 @@ impl Place {
     /// Sends a request and waits for the head of the response.
     pub(super) async fn send(
         &mut self,
-        (request, scheme): (&Request<()>, Scheme),
+        (request, scheme): (&Request, Scheme),
         listener: Option<&Listener>,
         body: Outgoing,
     ) -> Result<Response<Arriving>, Unanswered> {
@@ -247,7 +247,7 @@ fn is_unprocessed(error: &h2::Error) -> bool {
 
 /// The head of a request as HTTP/2 has it (RFC 9113 §8.3.1): the host is in the target, and there are no fields of one
 /// hop but `TE: trailers`. Without a host there is no `:authority` either.
-pub(super) fn head(request: &Request<()>, scheme: Scheme) -> http::Request<()> {
+pub(super) fn head(request: &Request, scheme: Scheme) -> http::Request<()> {
     let mut head = http::Request::new(());
     *head.method_mut() = request.method.clone();
     *head.headers_mut() = HeaderMap::from(&request.fields);
@@ -305,7 +305,8 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     fn sent(request: http::request::Builder) -> http::Request<()> {
-        head(&request.body(()).expect("a request").into(), Scheme::HTTPS)
+        let (request, ()) = request.body(()).expect("a request").into_parts();
+        head(&request.into(), Scheme::HTTPS)
     }
 
     #[test]

@@ -93,14 +93,14 @@ impl Talk<'_> {
     /// Answers requests until the connection carries no more.
     async fn go_on(&mut self) -> Result<Next, End> {
         loop {
-            let Arrival { request, upgrades, said } = match self.request().await? {
+            let Arrival { request, seen, body, said } = match self.request().await? {
                 Ok(Some(arrival)) => arrival,
                 Ok(None) => return Ok(Next::Close),
                 Err(error) => return self.refuse(error).await,
             };
             self.client.pulse.set(Activity::Busy);
-            let (to, offer) = if upgrades { Some(oneshot::channel()) } else { None }.unzip();
-            let arrived = Arrived { request, offer: offer.map(Offer::Connection), interim: None };
+            let (to, offer) = seen.upgrade.then(oneshot::channel).unzip();
+            let arrived = Arrived { request, seen, body, offer: offer.map(Offer::Connection), interim: None };
             let answer = handle(&self.station.worker, &self.client, arrived);
             let response = self.answered(answer).await?;
             let is_tunnel = response.status == StatusCode::SWITCHING_PROTOCOLS;
@@ -119,7 +119,7 @@ impl Talk<'_> {
             self.hear(cx)?;
             let worker = &self.station.worker;
             let limits = head_limits(&worker.current().snapshot.limits);
-            let polled = self.connection.poll_request(cx, &limits, &mut worker.scratch.borrow_mut());
+            let polled = self.connection.poll_request(cx, &limits);
             // What has come was read first.
             if polled.is_pending() && self.is_to_finish && self.is_between_requests() {
                 return Poll::Ready(Ok(Ok(None)));
@@ -152,7 +152,7 @@ impl Talk<'_> {
     }
 
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        self.connection.poll_gone(cx, &mut self.station.worker.scratch.borrow_mut()).map(|()| End::Quiet)
+        self.connection.poll_gone(cx).map(|()| End::Quiet)
     }
 
     /// Sends a response; returns whether another request may follow.
@@ -197,7 +197,7 @@ impl Talk<'_> {
         self.ticket.with(|slot| slot.data.ending.set(true));
         let _ = poll_fn(|cx| {
             self.hear(cx)?;
-            self.connection.poll_close(cx, &mut self.station.worker.scratch.borrow_mut()).map(Ok::<(), End>)
+            self.connection.poll_close(cx).map(Ok::<(), End>)
         })
         .await;
     }

@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,7 +22,7 @@ use crate::proxy::{Carrier, Limit, Line, Place, Secured};
 use crate::transport::proxy_header::{self, HeaderError, Named};
 use crate::transport::pulse::{Activity, Pulse};
 use crate::transport::tls::{self, Acceptor};
-use crate::transport::{TOO_SLOW, Wire};
+use crate::transport::{TOO_SLOW, Wire, scratch};
 use crate::watch::{Call, Ticket};
 
 /// A connection that speaks HTTP.
@@ -131,7 +131,7 @@ pub(super) async fn open(
     if !listener.http2 {
         return Ok(Opened { wire, ahead: Bytes::new(), line: line(None, Carrier::Http1), place });
     }
-    let told = in_time(station, ticket, tell(station, pulse, &mut wire)).await;
+    let told = in_time(station, ticket, tell(pulse, &mut wire)).await;
     let (carrier, ahead) = told.map_err(|overdue| match pulse.read().activity() {
         Activity::Head => {
             wire.write_at_once(TOO_SLOW);
@@ -168,7 +168,7 @@ async fn handshake(
         return Err(Refused::Left);
     }
     if first != [HANDSHAKE] {
-        say_not_tls(station, &stream);
+        say_not_tls(&stream);
         return Err(Refused::NotTls);
     }
     let stream = accept(station, acceptor, stream).await.map_err(Refused::Handshake)?;
@@ -203,25 +203,24 @@ async fn accept(
 }
 
 /// Who speaks plain HTTP to a port for TLS is told so, in words that they understand.
-fn say_not_tls(station: &Station, stream: &TcpStream) {
+fn say_not_tls(stream: &TcpStream) {
     // What was not read would make the close a reset, and the answer could be lost.
-    let _ = stream.try_read(&mut station.worker.scratch.borrow_mut());
+    let _ = scratch::with(|scratch| stream.try_read(scratch));
     let _ = stream.try_write(NOT_TLS);
 }
 
 /// Which version of HTTP a connection without TLS speaks: HTTP/2 begins with its preface (RFC 9113 §3.3), which no
 /// other request begins with. The first octets decide, however they are cut.
-async fn tell(station: &Station, pulse: &Pulse, wire: &mut Wire) -> Result<(Carrier, Bytes), Refused> {
+async fn tell(pulse: &Pulse, wire: &mut Wire) -> Result<(Carrier, Bytes), Refused> {
     let mut ahead: Vec<u8> = Vec::new();
     loop {
-        let read = poll_fn(|cx| {
-            let scratch = &mut station.worker.scratch.borrow_mut();
+        let mut read = |cx: &mut Context<'_>, scratch: &mut [u8]| {
             wire.poll_octets(cx, scratch).map_ok(|count| {
                 ahead.extend_from_slice(&scratch[..count]);
                 count
             })
-        });
-        if read.await? == 0 {
+        };
+        if poll_fn(|cx| scratch::with(|scratch| read(cx, scratch))).await? == 0 {
             return Err(Refused::Left);
         }
         let common = ahead.len().min(PREFACE.len());

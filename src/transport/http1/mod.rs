@@ -9,5 +9,6 @@ mod chunked;
 pub mod client;
 mod fault;
 mod fields;
+mod outbox;
 
 pub use fault::{Fault, Nonsense};

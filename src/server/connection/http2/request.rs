@@ -6,7 +6,7 @@ use h2::ext::Protocol;
 use http::{HeaderMap, HeaderValue, Method, Request, header};
 use tokio::sync::oneshot;
 
-use crate::headers;
+use crate::headers::{self, Seen};
 use crate::proxy::{Active, Arrived, Worker, as_upgrade};
 use crate::transport::{Interim, Received, Wire};
 
@@ -24,29 +24,25 @@ pub(super) fn arrive(
     interim: Interim,
 ) -> (Arrived, Option<Opening>) {
     join_cookies(request.headers_mut());
-    if is_websocket(&request) {
+    let is_websocket = is_websocket(&request);
+    let (head, receive) = request.into_parts();
+    let mut request = Box::new(headers::Request::from(head));
+    if is_websocket {
         let (to, wire) = oneshot::channel();
-        let (mut head, receive) = headers::Request::from(request).split();
-        let offer = as_upgrade(&mut head, wire, worker, active.clone());
-        let request = head.map(|()| Received::Nothing);
-        let arrived = Arrived { request, offer: Some(offer), interim: None };
-        return (arrived, Some(Opening { receive, to }));
+        let offer = Some(as_upgrade(&mut request, wire, worker, active.clone()));
+        let (seen, body) = (Seen::look(&request.fields), Received::Nothing);
+        return (Arrived { request, seen, body, offer, interim: None }, Some(Opening { receive, to }));
     }
-    let (parts, receive) = request.into_parts();
-    let expects = parts.headers.contains_key(header::EXPECT).then(|| interim.clone());
-    let body = Received::http2(receive, length(&parts.headers), expects);
-    let request = Request::from_parts(parts, body).into();
-    (Arrived { request, offer: None, interim: Some(interim) }, None)
+    let seen = Seen::look(&request.fields);
+    let length = if seen.content_length { headers::length(&request.fields) } else { None };
+    let body = Received::http2(receive, length, seen.expect.then(|| interim.clone()));
+    (Arrived { request, seen, body, offer: None, interim: Some(interim) }, None)
 }
 
 /// Whether a stream asks to become a WebSocket (RFC 8441 §5). Other protocols over CONNECT are refused as CONNECT is.
 fn is_websocket(request: &Request<RecvStream>) -> bool {
     let protocol = request.extensions().get::<Protocol>();
     request.method() == Method::CONNECT && protocol.is_some_and(|protocol| protocol.as_str() == "websocket")
-}
-
-fn length(fields: &HeaderMap) -> Option<u64> {
-    fields.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Cookies may come in several fields, to be compressed better; to others than HTTP/2 they are one (RFC 9113 §8.2.3).

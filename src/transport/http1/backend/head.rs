@@ -38,9 +38,8 @@ pub(super) struct Head {
 }
 
 /// Writes the head of a request behind what is in `out`.
-pub(super) fn write(request: &Request<()>, out: &mut Vec<u8>) {
+pub(super) fn write(request: &Request, out: &mut Vec<u8>) {
     let (root, target) = target(request);
-    out.reserve(64 + target.len() + 48 * request.fields.len());
     for piece in [request.method.as_str(), " ", root, target, " HTTP/1.1\r\n"] {
         out.extend_from_slice(piece.as_bytes());
     }
@@ -49,7 +48,7 @@ pub(super) fn write(request: &Request<()>, out: &mut Vec<u8>) {
 }
 
 /// What is asked for, in origin form: an empty path is the root (RFC 9112 §3.2.1).
-fn target(request: &Request<()>) -> (&str, &str) {
+fn target(request: &Request) -> (&str, &str) {
     let target = request.uri.path_and_query().map_or("", |target| target.as_str());
     (if target.starts_with(['/', '*']) { "" } else { "/" }, target)
 }
@@ -266,7 +265,7 @@ mod tests {
         let request =
             http::Request::post("http://h/a?b=1%20").header("Host", "h").header("x", "\u{e9}").body(());
         let mut out = b"before".to_vec();
-        write(&request.expect("a request").into(), &mut out);
+        write(&request.expect("a request").into_parts().0.into(), &mut out);
         assert_eq!(out, "beforePOST /a?b=1%20 HTTP/1.1\r\nhost: h\r\nx: \u{e9}\r\n\r\n".as_bytes());
     }
 

@@ -31,6 +31,8 @@ use sending::Sending;
 
 /// Octets that are read of a body at first.
 const READ: usize = 8 * 1024;
+/// Octets that are read with a head at most: what of a body comes with it is copied.
+const AHEAD: usize = 16 * 1024;
 /// Responses that may come before the one that counts.
 const MAX_INTERIM: usize = 1000;
 /// For a backend that has answered to take more of the request body, and for the client to send more of it.
@@ -92,7 +94,7 @@ impl Connection {
     /// Sends a request and waits for the head of its response. Must be called on a worker's runtime.
     pub(in crate::transport) async fn send(
         &self,
-        head: &Request<()>,
+        head: &Request,
         listener: Option<&Listener>,
         body: Outgoing,
     ) -> Result<Response<Incoming>, Unanswered> {
@@ -216,7 +218,9 @@ impl Inner {
         if exchange.fault.is_none() && !exchange.sending.is_over() {
             let wire = self.wire.as_mut().ok_or(Fault::Closed)?;
             match exchange.sending.poll(wire, cx) {
-                Poll::Ready(Err(fault)) if exchange.sending.sent == 0 || matches!(fault, Fault::Body(_)) => {
+                Poll::Ready(Err(fault))
+                    if exchange.sending.sent() == 0 || matches!(fault, Fault::Body(_)) =>
+                {
                     return Poll::Ready(Err(fault));
                 }
                 // It may have answered before it closed, to say why.
@@ -274,12 +278,13 @@ impl Inner {
     ) -> Poll<Result<Option<Head>, Fault>> {
         let wire = self.wire.as_mut().ok_or(Fault::Closed)?;
         scratch::with(|scratch| {
-            let count = ready!(wire.poll_octets(cx, scratch))?;
+            let room = scratch.get_mut(..AHEAD).unwrap_or_default();
+            let count = ready!(wire.poll_octets(cx, room))?;
             if count == 0 {
                 return Poll::Ready(Err(Fault::Closed));
             }
             self.heard = true;
-            let came = scratch.get(..count).unwrap_or_default();
+            let came = room.get(..count).unwrap_or_default();
             if !self.input.is_empty() {
                 self.input.extend_from_slice(came);
                 return Poll::Ready(Ok(None));
@@ -334,11 +339,11 @@ impl Exchange<'_> {
 /// rest is not waited for.
 async fn upload(connection: Rc<RefCell<Inner>>, mut sending: Sending) {
     let ended = loop {
-        let before = sending.sent;
+        let before = sending.sent();
         let polled = poll_fn(|cx| connection.borrow_mut().poll_upload(cx, &mut sending));
         match timeout(LEFT_ALONE, polled).await {
             Ok(ended) => break ended,
-            Err(_) if sending.sent == before && connection.borrow().is_over() => break Err(Fault::Stalled),
+            Err(_) if sending.sent() == before && connection.borrow().is_over() => break Err(Fault::Stalled),
             Err(_) => {}
         }
     };

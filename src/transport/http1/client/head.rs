@@ -3,10 +3,10 @@
 use std::mem::MaybeUninit;
 
 use bytes::Bytes;
-use http::{HeaderName, Method, Uri, Version, header};
+use http::{Method, Uri, Version, header};
 use httparse::{Header, ParserConfig, Status};
 
-use crate::headers::{self, Fields, Request};
+use crate::headers::{self, Fields, Request, Seen};
 use crate::transport::http1::chunked::Chunked;
 use crate::transport::http1::{Nonsense, fields};
 
@@ -41,20 +41,14 @@ pub enum HeadError {
 
 /// A request's head, and what it says of its connection.
 #[derive(Debug)]
-#[allow(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
 pub(super) struct Head {
-    pub(super) request: Request<()>,
+    pub(super) request: Box<Request>,
+    pub(super) seen: Seen,
     /// Octets that it takes.
     pub(super) length: usize,
     pub(super) framing: Framing,
     /// Whether another request may follow on this connection.
     pub(super) persists: bool,
-    /// It waits to be told to send its body (RFC 9110 §10.1.1).
-    pub(super) expects: bool,
-    /// It asks for another protocol.
-    pub(super) upgrades: bool,
-    /// Trailer fields are welcome.
-    pub(super) wants_trailers: bool,
 }
 
 /// Where the body of a request ends.
@@ -123,80 +117,37 @@ fn build(parsed: &httparse::Request<'_, '_>, source: &[u8], length: usize) -> Re
     let is_old = parsed.version == Some(0);
     let version = if is_old { Version::HTTP_10 } else { Version::HTTP_11 };
     let mut fields = fields::collect(parsed.headers, source, octets)?;
-    let mut seen = Seen::default();
-    for (name, value) in fields.iter() {
-        seen.look(name, value);
+    let mut seen = Seen::look(&fields);
+    if is_old {
+        // It knows neither (RFC 9110 §7.8, §10.1.1).
+        (seen.upgrade, seen.continues) = (false, false);
     }
-    let framing = seen.framing(is_old, &mut fields)?;
-    let request = Request { method, uri, version, fields, body: () };
+    let framing = framing(&seen, is_old, &mut fields)?;
+    let request = Box::new(Request { method, uri, version, fields });
     // Others may believe the length: what follows is not sure to be a request (§6.3).
-    let is_sure = !(seen.coded && seen.sized);
+    let is_sure = !(seen.transfer_encoding && seen.content_length);
     let persists = is_sure && !seen.close && (!is_old || seen.keep_alive);
-    let (expects, upgrades) = (seen.expects && !is_old, seen.upgrades && !is_old);
-    let wants_trailers = seen.te && headers::lists(&request.fields, &header::TE, "trailers");
-    Ok(Head { request, length, framing, persists, expects, upgrades, wants_trailers })
+    Ok(Head { request, seen, length, framing, persists })
 }
 
-/// What the fields of a head say of its body and its connection.
-#[derive(Debug, Default)]
-#[allow(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
-struct Seen {
-    coded: bool,
-    /// The last transfer coding is `chunked`.
-    chunked: bool,
-    sized: bool,
-    close: bool,
-    keep_alive: bool,
-    expects: bool,
-    upgrades: bool,
-    te: bool,
-}
-
-impl Seen {
-    fn look(&mut self, name: &HeaderName, value: &[u8]) {
-        // All that are of interest here have one of these lengths, and most others none of them.
-        if !matches!(name.as_str().len(), 2 | 6 | 7 | 10 | 14 | 17) {
-            return;
+/// Where the body ends; leaves one field that says so.
+fn framing(seen: &Seen, is_old: bool, fields: &mut Fields) -> Result<Framing, Nonsense> {
+    if seen.transfer_encoding {
+        // An old version knows no codings, and a body that ends with its connection gets no answer (§6.1, §6.3).
+        if is_old || !seen.chunked {
+            return Err(Nonsense("the transfer coding does not say where the body ends"));
         }
-        match *name {
-            header::TRANSFER_ENCODING => {
-                self.coded = true;
-                let last = value.rsplit(|&octet| octet == b',').next().unwrap_or_default();
-                self.chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
-            }
-            header::CONTENT_LENGTH => self.sized = true,
-            header::CONNECTION => {
-                for option in value.split(|&octet| octet == b',').map(<[u8]>::trim_ascii) {
-                    self.close |= option.eq_ignore_ascii_case(b"close");
-                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-                }
-            }
-            header::EXPECT => self.expects = value.eq_ignore_ascii_case(b"100-continue"),
-            header::UPGRADE => self.upgrades = true,
-            header::TE => self.te = true,
-            _ => {}
+        if seen.content_length {
+            fields.remove(&header::CONTENT_LENGTH);
         }
+        return Ok(Framing::Chunked(Chunked::new()));
     }
-
-    /// Where the body ends; leaves one field that says so.
-    fn framing(&self, is_old: bool, fields: &mut Fields) -> Result<Framing, Nonsense> {
-        if self.coded {
-            // An old version knows no codings, and a body that ends with its connection gets no answer (§6.1, §6.3).
-            if is_old || !self.chunked {
-                return Err(Nonsense("the transfer coding does not say where the body ends"));
-            }
-            if self.sized {
-                fields.remove(&header::CONTENT_LENGTH);
-            }
-            return Ok(Framing::Chunked(Chunked::new()));
-        }
-        if !self.sized {
-            return Ok(Framing::Length(0));
-        }
-        let length = length(fields).ok_or(Nonsense("the length is none"))?;
-        headers::write_length_plainly(fields);
-        Ok(Framing::Length(length))
+    if !seen.content_length {
+        return Ok(Framing::Length(0));
     }
+    let length = length(fields).ok_or(Nonsense("the length is none"))?;
+    headers::write_length_plainly(fields);
+    Ok(Framing::Length(length))
 }
 
 /// The number that all lengths are. Lists of one number may be read or refused (RFC 9110 §8.6), and of what others
@@ -271,7 +222,7 @@ mod tests {
         assert!(told("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n").starts_with("Nonsense"));
         let head = parse(b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nUpgrade: x\r\n\r\n", &LIMITS);
         let head = head.expect("a request").expect("a whole one");
-        assert!(!head.expects && !head.upgrades, "it has neither");
+        assert!(!head.seen.continues && !head.seen.upgrade, "it has neither");
     }
 
     #[test]

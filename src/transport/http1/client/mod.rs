@@ -20,9 +20,9 @@ use tokio::io::AsyncWrite;
 
 use super::chunked::Chunked;
 use super::fields;
-use crate::headers::Request;
+use crate::headers::{Request, Seen};
 use crate::transport::pulse::Pulse;
-use crate::transport::{Received, Wire};
+use crate::transport::{Received, Wire, scratch};
 
 pub use body::Incoming;
 pub use delivery::{Delivery, Undelivered};
@@ -75,9 +75,11 @@ enum Reading {
 #[derive(Debug)]
 pub struct Arrival {
     /// The request itself.
-    pub request: Request<Received>,
-    /// It asks for another protocol on this connection.
-    pub upgrades: bool,
+    pub request: Box<Request>,
+    /// What its fields say.
+    pub seen: Seen,
+    /// Its body.
+    pub body: Received,
     /// What the response has to heed.
     pub said: Said,
 }
@@ -143,7 +145,7 @@ impl Connection {
         Self { inner: Rc::new(RefCell::new(inner)) }
     }
 
-    /// The next request; `None` once the client has ended. Reads into `scratch`.
+    /// The next request; `None` once the client has ended.
     ///
     /// # Errors
     /// What came is none, or the connection broke.
@@ -151,16 +153,15 @@ impl Connection {
         &mut self,
         cx: &mut Context<'_>,
         limits: &HeadLimits,
-        scratch: &mut [u8],
     ) -> Poll<Result<Option<Arrival>, NoRequest>> {
         let mut inner = self.inner.borrow_mut();
-        let head = ready!(inner.poll_head(cx, limits, scratch))?;
+        let head = ready!(inner.poll_head(cx, limits))?;
         Poll::Ready(Ok(head.map(|head| inner.arrive(head, &self.inner))))
     }
 
-    /// Ready once the client has left, or ended its direction, while its request is answered. Reads into `scratch`.
-    pub fn poll_gone(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Poll<()> {
-        self.inner.borrow_mut().poll_gone(cx, scratch)
+    /// Ready once the client has left, or ended its direction, while its request is answered.
+    pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.inner.borrow_mut().poll_gone(cx)
     }
 
     /// Whether another request can be read, once that is known: what is left of the body of the last one may still be on
@@ -180,14 +181,14 @@ impl Connection {
 
     /// Ends the connection. While the client may still be sending, what it sends is read and dropped: a socket that is
     /// closed with data unread resets the connection, and the client could lose the response.
-    pub fn poll_close(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Poll<()> {
+    pub fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut inner = self.inner.borrow_mut();
         let may_send = !inner.ended && (matches!(inner.reading, Reading::Lost) || !inner.input.is_empty());
         let Some(wire) = &mut inner.wire else { return Poll::Ready(()) };
         if ready!(Pin::new(&mut *wire).poll_shutdown(cx)).is_err() || !may_send {
             return Poll::Ready(());
         }
-        while let Ok(1..) = ready!(wire.poll_octets(cx, scratch)) {}
+        while let Ok(1..) = ready!(scratch::with(|scratch| wire.poll_octets(cx, scratch))) {}
         Poll::Ready(())
     }
 
@@ -219,7 +220,6 @@ impl Inner {
         &mut self,
         cx: &mut Context<'_>,
         limits: &HeadLimits,
-        scratch: &mut [u8],
     ) -> Poll<Result<Option<Head>, NoRequest>> {
         if !self.input.is_empty() && self.seen == 0 {
             self.pulse.received();
@@ -228,23 +228,38 @@ impl Inner {
             }
         }
         loop {
-            let Some(wire) = &mut self.wire else { return Poll::Ready(Ok(None)) };
-            let came = match ready!(wire.poll_octets(cx, scratch))? {
-                0 if self.input.is_empty() => return Poll::Ready(Ok(None)),
-                0 => return Poll::Ready(Err(NoRequest::Partial)),
-                count => scratch.get(..count).unwrap_or_default(),
-            };
-            self.pulse.received();
-            let head = if self.input.is_empty() {
-                self.read_head(came, limits)?
-            } else {
-                self.input.extend_from_slice(came);
-                self.parse(limits)?
-            };
-            if head.is_some() {
-                return Poll::Ready(Ok(head));
+            let read = scratch::with(|scratch| self.poll_fresh_head(cx, limits, scratch));
+            if let Some(head) = ready!(read)? {
+                return Poll::Ready(Ok(Some(head)));
+            }
+            if self.ended {
+                return Poll::Ready(if self.input.is_empty() { Ok(None) } else { Err(NoRequest::Partial) });
             }
         }
+    }
+
+    /// Reads more of a head; none as long as it is not whole.
+    fn poll_fresh_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        limits: &HeadLimits,
+        scratch: &mut [u8],
+    ) -> Poll<Result<Option<Head>, NoRequest>> {
+        let count = match &mut self.wire {
+            Some(wire) => ready!(wire.poll_octets(cx, scratch))?,
+            None => 0,
+        };
+        if count == 0 {
+            self.ended = true;
+            return Poll::Ready(Ok(None));
+        }
+        self.pulse.received();
+        let came = scratch.get(..count).unwrap_or_default();
+        if self.input.is_empty() {
+            return Poll::Ready(Ok(self.read_head(came, limits)?));
+        }
+        self.input.extend_from_slice(came);
+        Poll::Ready(Ok(self.parse(limits)?))
     }
 
     /// Parses what has just come, and keeps what is not of the head.
@@ -281,12 +296,12 @@ impl Inner {
     }
 
     fn arrive(&mut self, head: Head, inner: &Rc<RefCell<Self>>) -> Arrival {
-        let Head { request, framing, persists, expects, upgrades, wants_trailers, .. } = head;
+        let Head { request, seen, framing, persists, .. } = head;
         let said = Said {
             is_head: request.method == Method::HEAD,
             is_old: request.version == Version::HTTP_10,
             persists,
-            wants_trailers,
+            wants_trailers: seen.trailers,
         };
         self.reading = match framing {
             Framing::Length(0) => Reading::Head,
@@ -295,19 +310,24 @@ impl Inner {
         };
         let has_body = !matches!(self.reading, Reading::Head);
         self.pulse.set_within_body(has_body);
-        (self.expects, self.appetite) = (expects && has_body, READ);
+        (self.expects, self.appetite) = (seen.continues && has_body, READ);
         let body = if has_body { Received::Http1(Incoming::new(inner.clone())) } else { Received::Nothing };
-        Arrival { request: request.map(|()| body), upgrades, said }
+        Arrival { request, seen, body, said }
     }
 
-    fn poll_gone(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Poll<()> {
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // Whoever reads the body hears of it otherwise. More than one request ahead is not read.
         let is_silent = matches!(self.reading, Reading::Head) && self.input.is_empty() && !self.ended;
         let (true, Some(wire)) = (is_silent, &mut self.wire) else { return Poll::Pending };
-        let room = scratch.len().min(AHEAD);
-        let room = scratch.get_mut(..room).unwrap_or_default();
-        if let Ok(count @ 1..) = ready!(wire.poll_octets(cx, room)) {
-            self.input.extend_from_slice(scratch.get(..count).unwrap_or_default());
+        let read = scratch::with(|scratch| {
+            let room = scratch.get_mut(..AHEAD).unwrap_or_default();
+            let polled = wire.poll_octets(cx, room);
+            if let Poll::Ready(Ok(count)) = polled {
+                self.input.extend_from_slice(room.get(..count).unwrap_or_default());
+            }
+            polled
+        });
+        if let Ok(1..) = ready!(read) {
             return Poll::Pending;
         }
         self.ended = true;
