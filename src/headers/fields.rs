@@ -63,8 +63,10 @@ impl Fields {
     /// Adds one whose name and value are these parts of the octets. Whoever calls has seen that they are one.
     pub(crate) fn push_part(&mut self, name: HeaderName, spelt: Range<usize>, value: Range<usize>) {
         debug_assert!(spelt.end <= value.start && value.start <= value.end && value.end <= self.octets.len());
-        let is_plain = self.octets.get(spelt.end..value.start) == Some(b": ")
-            && self.octets.get(value.end..value.end + 2) == Some(b"\r\n");
+        let begins_with =
+            |at: usize, two: &[u8; 2]| self.octets.get(at..).and_then(<[u8]>::first_chunk) == Some(two);
+        let is_plain =
+            value.start - spelt.end == 2 && begins_with(spelt.end, b": ") && begins_with(value.end, b"\r\n");
         // A head is shorter than 4 GiB.
         let line = if is_plain { spelt.start as u32 } else { 0 };
         let value = Value::Part { start: value.start as u32, end: value.end as u32, line };

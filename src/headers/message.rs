@@ -1,9 +1,8 @@
 //! Messages as they go through: what a request or a response says, without how it is framed.
 
-use bytes::Bytes;
 use http::{Method, StatusCode, Uri, Version};
 
-use super::Fields;
+use super::{Fields, Seen};
 
 /// A request.
 #[derive(Debug)]
@@ -16,6 +15,8 @@ pub struct Request {
     pub version: Version,
     /// Its fields.
     pub fields: Fields,
+    /// What they said when it came.
+    pub seen: Seen,
 }
 
 /// A response.
@@ -26,9 +27,11 @@ pub struct Response<B> {
     /// The version of HTTP that it came in.
     pub version: Version,
     /// A phrase of the backend's own for the status.
-    pub reason: Option<Bytes>,
+    pub reason: Option<Box<[u8]>>,
     /// Its fields.
     pub fields: Fields,
+    /// What they said when it came.
+    pub seen: Seen,
     /// Its body.
     pub body: B,
 }
@@ -36,19 +39,22 @@ pub struct Response<B> {
 impl<B> Response<B> {
     /// One without fields.
     pub fn new(status: StatusCode, body: B) -> Self {
-        Self { status, version: Version::HTTP_11, reason: None, fields: Fields::new(), body }
+        let (fields, seen) = (Fields::new(), Seen::default());
+        Self { status, version: Version::HTTP_11, reason: None, fields, seen, body }
     }
 
     /// The same with a body made of this one.
     pub fn map<C>(self, to: impl FnOnce(B) -> C) -> Response<C> {
-        let Self { status, version, reason, fields, body } = self;
-        Response { status, version, reason, fields, body: to(body) }
+        let Self { status, version, reason, fields, seen, body } = self;
+        Response { status, version, reason, fields, seen, body: to(body) }
     }
 }
 
 impl From<http::request::Parts> for Request {
     fn from(head: http::request::Parts) -> Self {
-        Self { method: head.method, uri: head.uri, version: head.version, fields: head.headers.into() }
+        let fields = head.headers.into();
+        let seen = Seen::look(&fields);
+        Self { method: head.method, uri: head.uri, version: head.version, fields, seen }
     }
 }
 
@@ -56,6 +62,7 @@ impl<B> From<http::Response<B>> for Response<B> {
     fn from(response: http::Response<B>) -> Self {
         let (parts, body) = response.into_parts();
         let fields = parts.headers.into();
-        Self { status: parts.status, version: parts.version, reason: None, fields, body }
+        let seen = Seen::look(&fields);
+        Self { status: parts.status, version: parts.version, reason: None, fields, seen, body }
     }
 }

@@ -10,7 +10,7 @@ use super::{Fields, has_token, is_disguised, is_hop_by_hop};
 #[allow(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
 pub struct Seen {
     /// How many `Host` fields there are.
-    pub hosts: usize,
+    pub hosts: u32,
     /// `Content-Length`.
     pub content_length: bool,
     /// `Transfer-Encoding`.
@@ -47,10 +47,19 @@ impl Seen {
     /// Looks at every field once.
     pub fn look(fields: &Fields) -> Self {
         let mut seen = Self::default();
-        for (name, value) in fields.iter().filter(|(name, _)| may_be_of_interest(name)) {
-            seen.look_at(name.as_str(), value);
+        for (name, value) in fields.iter() {
+            seen.add(name, value);
         }
         seen
+    }
+
+    /// Looks at one more.
+    #[inline]
+    pub(crate) fn add(&mut self, name: &HeaderName, value: &[u8]) {
+        let name = name.as_str();
+        if may_be_of_interest(name) {
+            self.look_at(name, value);
+        }
     }
 
     fn look_at(&mut self, name: &str, value: &[u8]) {
@@ -94,8 +103,7 @@ impl Seen {
 }
 
 /// Whether a name begins and is as long as one that [`Seen`] knows: passes over what browsers send without comparing it.
-fn may_be_of_interest(name: &HeaderName) -> bool {
-    let name = name.as_str();
+fn may_be_of_interest(name: &str) -> bool {
     let initial = name.as_bytes().first().copied().unwrap_or_default();
     matches!(
         (initial, name.len()),

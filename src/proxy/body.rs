@@ -18,7 +18,9 @@ pub(crate) struct Body(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    Full(Option<Bytes>),
+    Empty,
+    /// Boxed, since it is seldom there and responses are handed on often.
+    Full(Box<Bytes>),
     /// Not sent, so that the length in the head is of a body the client has.
     Absent,
     /// The stream that the response is sent on becomes a tunnel.
@@ -38,11 +40,11 @@ pub(super) struct Stream {
 
 impl Body {
     pub(super) const fn empty() -> Self {
-        Self(Kind::Full(None))
+        Self(Kind::Empty)
     }
 
-    pub(super) const fn full(bytes: Bytes) -> Self {
-        Self(Kind::Full(Some(bytes)))
+    pub(super) fn full(bytes: Bytes) -> Self {
+        Self(Kind::Full(Box::new(bytes)))
     }
 
     pub(super) const fn absent() -> Self {
@@ -152,23 +154,28 @@ impl HttpBody for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         match &mut self.0 {
-            Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Kind::Absent | Kind::Tunnel => Poll::Ready(None),
+            Kind::Full(bytes) => {
+                let data = std::mem::take(&mut **bytes);
+                self.0 = Kind::Empty;
+                Poll::Ready(Some(Ok(Frame::data(data))))
+            }
+            Kind::Empty | Kind::Absent | Kind::Tunnel => Poll::Ready(None),
             Kind::Stream(stream) => stream.poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Kind::Full(bytes) => bytes.is_none(),
-            Kind::Absent | Kind::Tunnel => false,
+            Kind::Empty => true,
+            Kind::Full(_) | Kind::Absent | Kind::Tunnel => false,
             Kind::Stream(stream) => stream.incoming.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Absent | Kind::Tunnel => SizeHint::default(),
             Kind::Stream(stream) => stream.incoming.size_hint(),
         }

@@ -39,7 +39,7 @@ use std::task::{Context, Poll};
 use http::Method;
 
 use crate::affinity::{self, Ticket};
-use crate::headers::{Request, Response, Seen};
+use crate::headers::{Request, Response};
 use crate::pool::{Key, Source};
 use crate::transport::http1::client::HeadError;
 use crate::transport::{Interim, Received};
@@ -61,8 +61,6 @@ use worker::Current;
 #[derive(Debug)]
 pub(crate) struct Arrived {
     pub(crate) request: Box<Request>,
-    /// What its fields say.
-    pub(crate) seen: Seen,
     pub(crate) body: Received,
     /// What becomes a tunnel if the request asks for one and the backend agrees.
     pub(crate) offer: Option<Offer>,
@@ -135,7 +133,7 @@ struct Plan {
 /// Finds route and key. Synchronous.
 fn plan(worker: &Worker, current: &Current, asked: &mut Asked) -> Result<Plan, Error> {
     let snapshot = &current.snapshot;
-    let host = request::host(&asked.head, &asked.seen)?;
+    let host = request::host(&asked.head)?;
     if let Some(record) = &mut asked.record {
         record.host = host.to_string();
     }

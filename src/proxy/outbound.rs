@@ -35,7 +35,8 @@ pub(super) fn prepare(
     limits: &Limits,
     clock: Clock,
 ) -> Outbound {
-    let Asked { mut head, body, client, trusted, seen, record, offer, interim, .. } = asked;
+    let Asked { mut head, body, client, trusted, record, offer, interim, .. } = asked;
+    let seen = head.seen;
     let reply = Reply { grpc: is_grpc(&head), record };
     let is_http2 = pool.dialing.protocol() == Protocol::Http2;
     let asked_upgrade = seen.upgrade && body.is_end_stream() && upgrade::is_asked(&head);

@@ -19,7 +19,7 @@ use crate::affinity::Facts;
 use crate::balance::Draw;
 use crate::clock::{Clock, Now};
 use crate::config::{KeySource, Limits};
-use crate::headers::{self, Request, Response, Seen, X_REQUEST_ID, forwarded_for, host_name, is_token};
+use crate::headers::{self, Request, Response, X_REQUEST_ID, forwarded_for, host_name, is_token};
 use crate::telemetry::{Record, Redacted};
 use crate::transport::{Interim, Received};
 
@@ -36,7 +36,6 @@ pub(super) struct Asked {
     pub(super) client_ip: IpAddr,
     /// Whether the peer's word about others is believed.
     pub(super) trusted: bool,
-    pub(super) seen: Seen,
     /// When its head was there.
     pub(super) start: Now,
     /// For the access log, when there is one.
@@ -65,7 +64,7 @@ impl Reply {
 
 impl Asked {
     pub(super) fn new(
-        Arrived { request: mut head, seen, body, offer, interim }: Arrived,
+        Arrived { request: mut head, body, offer, interim }: Arrived,
         worker: &Worker,
         current: &Current,
         client: &Rc<Client>,
@@ -73,14 +72,14 @@ impl Asked {
         let networks = &current.snapshot.trusted_proxies;
         let trusted = client.is_trusted(networks);
         let client_ip = if trusted { forwarded_for(client.ip, &head.fields, networks) } else { client.ip };
-        if !seen.request_id {
+        if !head.seen.request_id {
             head.fields.append(X_REQUEST_ID, new_id(&worker.draw));
         }
         let (clock, start) = (worker.clock, worker.clock.now());
         let record =
             current.snapshot.access_log.then(|| Box::new(new_record(&head, client_ip, (clock, start))));
         let client = client.clone();
-        Self { head, body, offer, interim, client, client_ip, trusted, seen, start, record }
+        Self { head, body, offer, interim, client, client_ip, trusted, start, record }
     }
 
     /// Checks the request, all but its host, and brings its target into origin form.
@@ -91,7 +90,7 @@ impl Asked {
         if self.head.version == Version::HTTP_2 {
             self.check_http2(limits)?;
         }
-        if self.seen.transfer_encoding && !headers::is_only_chunked(&self.head.fields) {
+        if self.head.seen.transfer_encoding && !headers::is_only_chunked(&self.head.fields) {
             return Err(Error::UnknownCoding);
         }
         if limits.body_bytes > 0 && self.body.size_hint().lower() > limits.body_bytes {
@@ -116,7 +115,7 @@ impl Asked {
     fn check_http2(&self, limits: &Limits) -> Result<(), Error> {
         let fields = &self.head.fields;
         // One of them may be the proxy's own.
-        if fields.len() - usize::from(!self.seen.request_id) > limits.headers {
+        if fields.len() - usize::from(!self.head.seen.request_id) > limits.headers {
             return Err(Error::TooManyFields);
         }
         if !fields.names().all(is_token) {
@@ -149,7 +148,7 @@ impl Asked {
         let uri = &self.head.uri;
         if let Some(authority) = uri.authority() {
             if self.head.version < Version::HTTP_2 {
-                host(&self.head, &self.seen)?;
+                host(&self.head)?;
             }
             if !matches!(uri.scheme_str(), Some("http" | "https")) {
                 return Err(Error::BadRequest("the request target has another scheme than http"));
@@ -162,7 +161,7 @@ impl Asked {
                 return Err(Error::BadRequest(":authority and Host differ"));
             }
             self.head.fields.insert(header::HOST, host);
-            self.seen.hosts = 1;
+            self.head.seen.hosts = 1;
             let target = uri.path_and_query().cloned();
             self.head.uri = target.map_or_else(|| Uri::from_static("/"), Uri::from);
         }
@@ -201,8 +200,8 @@ impl Asked {
 
 /// The host a request is for: lower case, without a port, and empty where it names none. There must be one `Host`
 /// (RFC 9112 §3.2), which HTTP/1.0 clients may leave out.
-pub(super) fn host<'a>(head: &'a Request, seen: &Seen) -> Result<Cow<'a, str>, Error> {
-    match seen.hosts {
+pub(super) fn host(head: &Request) -> Result<Cow<'_, str>, Error> {
+    match head.seen.hosts {
         0 if head.version < Version::HTTP_11 => Ok(Cow::Borrowed("")),
         0 => Err(Error::BadRequest("there is no Host field")),
         1 => {

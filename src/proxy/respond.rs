@@ -10,7 +10,7 @@ use super::request::Reply;
 use super::running::Running;
 use super::upgrade::{self, ClientEnd};
 use super::{lesson, ticket};
-use crate::headers::{self, Response, Seen};
+use crate::headers::{self, Response};
 use crate::transport::Arriving;
 
 /// Learns the keys the response teaches, removes what belongs to one hop, and streams the body. The exchange ends with
@@ -21,7 +21,7 @@ pub(super) fn respond(
     plan: &Plan,
     asked_upgrade: Option<ClientEnd>,
 ) -> Response<Body> {
-    let seen = Seen::look(&response.fields);
+    let seen = response.seen;
     let is_http2 = response.version == Version::HTTP_2;
     if is_http2 && !response.fields.names().all(headers::is_token)
         || seen.transfer_encoding && !headers::is_only_chunked(&response.fields)

@@ -65,6 +65,7 @@ pub(crate) fn as_upgrade(
     if !fields.contains(&header::SEC_WEBSOCKET_VERSION) {
         fields.append(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     }
+    request.seen = Seen::look(fields);
     Offer::Stream(Tunnelling { wire, accept, _active: active })
 }
 
@@ -113,8 +114,7 @@ pub(super) fn open(
     let worker = Rc::clone(&running.worker);
     tokio::task::spawn_local(async move { tunnel::run(client, backend, running, &worker).await });
     let mut response = response.map(|_| if is_stream { Body::tunnel() } else { Body::empty() });
-    let seen = Seen::look(&response.fields);
-    headers::strip(&mut response.fields, &seen);
+    headers::strip(&mut response.fields, &response.seen);
     if is_stream {
         response.fields.remove(&header::SEC_WEBSOCKET_ACCEPT);
         response.status = StatusCode::OK;

@@ -35,7 +35,7 @@ pub const MOST_KEPT: usize = 64 * 1024;
 
 /// A request body as it is sent to a backend, once.
 #[derive(Debug)]
-pub struct Outgoing(Option<Sending>);
+pub struct Outgoing(Option<Box<Sending>>);
 
 /// One try at sending a body that is not empty.
 #[derive(Debug)]
@@ -105,7 +105,7 @@ impl Outgoing {
         let (ended, left, turn, kept) = (false, limit, 0, Kept::Nothing);
         let body = Streaming { incoming, ended, left, limit, pace, gate, turn, kept };
         let body = Rc::new(RefCell::new(body));
-        Self(Some(Sending { body, turn, again: Bytes::new(), trailers: None }))
+        Self(Some(Box::new(Sending { body, turn, again: Bytes::new(), trailers: None })))
     }
 
     /// Puts back what was taken of a body first, and was not sent.
@@ -140,7 +140,8 @@ impl Replay {
             gate.wait_anew();
         }
         body.turn += 1;
-        Some(Outgoing(Some(Sending { body: shared.clone(), turn: body.turn, again, trailers })))
+        let sending = Sending { body: shared.clone(), turn: body.turn, again, trailers };
+        Some(Outgoing(Some(Box::new(sending))))
     }
 }
 
@@ -164,7 +165,7 @@ impl Body for Outgoing {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(Sending::is_over)
+        self.0.as_ref().is_none_or(|sending| sending.is_over())
     }
 
     fn size_hint(&self) -> SizeHint {

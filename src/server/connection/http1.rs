@@ -93,14 +93,14 @@ impl Talk<'_> {
     /// Answers requests until the connection carries no more.
     async fn go_on(&mut self) -> Result<Next, End> {
         loop {
-            let Arrival { request, seen, body, said } = match self.request().await? {
+            let Arrival { request, body, said } = match self.request().await? {
                 Ok(Some(arrival)) => arrival,
                 Ok(None) => return Ok(Next::Close),
                 Err(error) => return self.refuse(error).await,
             };
             self.client.pulse.set(Activity::Busy);
-            let (to, offer) = seen.upgrade.then(oneshot::channel).unzip();
-            let arrived = Arrived { request, seen, body, offer: offer.map(Offer::Connection), interim: None };
+            let (to, offer) = request.seen.upgrade.then(oneshot::channel).unzip();
+            let arrived = Arrived { request, body, offer: offer.map(Offer::Connection), interim: None };
             let answer = handle(&self.station.worker, &self.client, arrived);
             let response = self.answered(answer).await?;
             let is_tunnel = response.status == StatusCode::SWITCHING_PROTOCOLS;

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use httparse::{EMPTY_HEADER, Header, Status};
 
 use super::Nonsense;
-use crate::headers::{self, Fields};
+use crate::headers::{self, Fields, Seen};
 
 /// Fields of a trailer section.
 const MAX_TRAILERS: usize = 100;
@@ -24,23 +24,24 @@ pub(super) fn same(copy: &Bytes, source: &[u8], part: &[u8]) -> Bytes {
     if span.end <= copy.len() { copy.slice(span) } else { Bytes::new() }
 }
 
-/// What was parsed from `source`; the values are parts of `copy`, a copy of it. So they hold on to no more than the
+/// What was parsed from `source`, and what of that is of interest; the values are parts of `copy`, a copy of it. So they hold on to no more than the
 /// message's own octets, however much was read with them.
 ///
 /// # Errors
 /// They are no fields.
-pub(super) fn collect(parsed: &[Header<'_>], source: &[u8], copy: Bytes) -> Result<Fields, Nonsense> {
+pub(super) fn collect(parsed: &[Header<'_>], source: &[u8], copy: Bytes) -> Result<(Fields, Seen), Nonsense> {
     let length = copy.len();
-    let mut fields = Fields::of(copy, parsed.len());
+    let (mut fields, mut seen) = (Fields::of(copy, parsed.len()), Seen::default());
     for field in parsed {
         let name = headers::name(field.name.as_bytes()).ok_or(Nonsense("a field's name is none"))?;
         let (spelt, value) = (span(source, field.name.as_bytes()), span(source, field.value));
         if value.end > length || spelt.end > value.start {
             return Err(Nonsense("a field's value cannot be one"));
         }
+        seen.add(&name, field.value);
         fields.push_part(name, spelt, value);
     }
-    Ok(fields)
+    Ok((fields, seen))
 }
 
 /// The fields of a trailer section, which ends with an empty line.
@@ -56,7 +57,7 @@ pub(super) fn trailers(section: &Bytes) -> Result<HeaderMap, Nonsense> {
     let Status::Complete((_, parsed)) = httparse::parse_headers(section, &mut parsed)? else {
         return Err(Nonsense("a trailer section does not end"));
     };
-    let fields = collect(parsed, section, section.clone())?;
+    let (fields, _) = collect(parsed, section, section.clone())?;
     Ok(HeaderMap::from(&fields))
 }
 

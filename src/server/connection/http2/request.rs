@@ -6,7 +6,7 @@ use h2::ext::Protocol;
 use http::{HeaderMap, HeaderValue, Method, Request, header};
 use tokio::sync::oneshot;
 
-use crate::headers::{self, Seen};
+use crate::headers;
 use crate::proxy::{Active, Arrived, Worker, as_upgrade};
 use crate::transport::{Interim, Received, Wire};
 
@@ -30,13 +30,12 @@ pub(super) fn arrive(
     if is_websocket {
         let (to, wire) = oneshot::channel();
         let offer = Some(as_upgrade(&mut request, wire, worker, active.clone()));
-        let (seen, body) = (Seen::look(&request.fields), Received::Nothing);
-        return (Arrived { request, seen, body, offer, interim: None }, Some(Opening { receive, to }));
+        let arrived = Arrived { request, body: Received::Nothing, offer, interim: None };
+        return (arrived, Some(Opening { receive, to }));
     }
-    let seen = Seen::look(&request.fields);
-    let length = if seen.content_length { headers::length(&request.fields) } else { None };
-    let body = Received::http2(receive, length, seen.expect.then(|| interim.clone()));
-    (Arrived { request, seen, body, offer: None, interim: Some(interim) }, None)
+    let length = if request.seen.content_length { headers::length(&request.fields) } else { None };
+    let body = Received::http2(receive, length, request.seen.expect.then(|| interim.clone()));
+    (Arrived { request, body, offer: None, interim: Some(interim) }, None)
 }
 
 /// Whether a stream asks to become a WebSocket (RFC 8441 §5). Other protocols over CONNECT are refused as CONNECT is.

@@ -4,7 +4,7 @@
 use std::mem::MaybeUninit;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::{Method, StatusCode, Version, header};
+use http::{Method, StatusCode, Version};
 use httparse::{Header, ParserConfig, Status};
 
 use crate::headers::{self, Request, Response};
@@ -94,13 +94,13 @@ pub(super) fn parse(input: &[u8], method: &Method) -> Result<Option<Head>, Fault
     let reason = reason(status, parsed.reason.unwrap_or_default());
     let octets = Bytes::copy_from_slice(input.get(..length).unwrap_or_default());
     let version = if version == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
-    let fields = fields::collect(parsed.headers, input, octets)?;
-    frame(Response { status, version, reason, fields, body: () }, length, method).map(Some)
+    let (fields, seen) = fields::collect(parsed.headers, input, octets)?;
+    frame(Response { status, version, reason, fields, seen, body: () }, length, method).map(Some)
 }
 
 /// A phrase of the backend's own, which is passed on.
-fn reason(status: StatusCode, phrase: &str) -> Option<Bytes> {
-    (status.canonical_reason() != Some(phrase)).then(|| Bytes::copy_from_slice(phrase.as_bytes()))
+fn reason(status: StatusCode, phrase: &str) -> Option<Box<[u8]>> {
+    (status.canonical_reason() != Some(phrase)).then(|| phrase.as_bytes().into())
 }
 
 fn too_long<T>(input: &[u8]) -> Result<Option<T>, Fault> {
@@ -112,32 +112,23 @@ fn too_long<T>(input: &[u8]) -> Result<Option<T>, Fault> {
 
 /// Where the body of a response to a request with `method` ends, and whether the connection persists.
 fn frame(response: Response<()>, length: usize, method: &Method) -> Result<Head, Fault> {
-    let (status, fields) = (response.status, &response.fields);
-    let (mut coded, mut sized, mut says_close) = (false, false, false);
-    for name in fields.names() {
-        match *name {
-            header::TRANSFER_ENCODING => coded = true,
-            header::CONTENT_LENGTH => sized = true,
-            header::CONNECTION => says_close = headers::lists(fields, name, "close"),
-            _ => {}
-        }
-    }
-    let persists = response.version == Version::HTTP_11 && !says_close;
+    let (status, fields, seen) = (response.status, &response.fields, response.seen);
+    let persists = response.version == Version::HTTP_11 && !seen.close;
     let bodiless = method == Method::HEAD
         || status.is_informational()
         || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let (framing, persists) = if bodiless {
         (Framing::Length(0), persists)
-    } else if coded && response.version < Version::HTTP_11 {
+    } else if seen.transfer_encoding && response.version < Version::HTTP_11 {
         // It knows no codings (RFC 9112 §6.1).
         return Err(Fault::Nonsense("a coding of an old version"));
-    } else if coded {
+    } else if seen.transfer_encoding {
         // Others may believe the length: nothing that follows on this connection is sure to be a response (§6.3).
-        let is_sure = !sized;
+        let is_sure = !seen.content_length;
         let chunked = headers::is_only_chunked(fields);
         let framing = if chunked { Framing::Chunked(Chunked::new()) } else { Framing::Close };
         (framing, persists && is_sure && chunked)
-    } else if sized {
+    } else if seen.content_length {
         let length = headers::length(fields).ok_or(Fault::Nonsense("the length is none"))?;
         (Framing::Length(length), persists)
     } else {
@@ -254,7 +245,7 @@ mod tests {
                 break head;
             }
         };
-        let cookies: Vec<_> = head.response.fields.get_all(&header::SET_COOKIE).collect();
+        let cookies: Vec<_> = head.response.fields.get_all(&http::header::SET_COOKIE).collect();
         assert_eq!((head.response.status.as_u16(), cookies), (299, vec![&b"a=1"[..], b"b=2"]));
         assert_eq!(head.response.reason.as_deref(), Some(&b"Odd"[..]));
         assert_eq!((came.len(), input.len()), (3, 0));

@@ -108,18 +108,17 @@ impl Connection {
         };
         self.0.borrow_mut().begin();
         let answered = poll_fn(|cx| self.0.borrow_mut().poll_exchange(cx, &mut exchange)).await;
-        let Exchange { sending, .. } = exchange;
         match answered {
             Ok(response) => {
-                if !sending.is_over() {
+                if !exchange.sending.is_over() {
                     // Not polled before this returns.
-                    let upload = tokio::task::spawn_local(upload(self.0.clone(), sending));
+                    let upload = tokio::task::spawn_local(upload(self.0.clone(), exchange.sending));
                     self.0.borrow_mut().upload = Some(upload);
                 }
                 Ok(response.map(|()| Incoming::new(self.0.clone())))
             }
             Err(fault) => {
-                let unsent = if matches!(fault, Fault::Body(_)) { None } else { sending.unsent() };
+                let unsent = if matches!(fault, Fault::Body(_)) { None } else { exchange.sending.unsent() };
                 Err(Unanswered { unsent, error: fault.into() })
             }
         }

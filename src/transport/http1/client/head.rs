@@ -43,7 +43,6 @@ pub enum HeadError {
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) request: Box<Request>,
-    pub(super) seen: Seen,
     /// Octets that it takes.
     pub(super) length: usize,
     pub(super) framing: Framing,
@@ -116,18 +115,17 @@ fn build(parsed: &httparse::Request<'_, '_>, source: &[u8], length: usize) -> Re
     let uri = Uri::from_maybe_shared(target).map_err(|_| Nonsense("the request target is none"))?;
     let is_old = parsed.version == Some(0);
     let version = if is_old { Version::HTTP_10 } else { Version::HTTP_11 };
-    let mut fields = fields::collect(parsed.headers, source, octets)?;
-    let mut seen = Seen::look(&fields);
+    let (mut fields, mut seen) = fields::collect(parsed.headers, source, octets)?;
     if is_old {
         // It knows neither (RFC 9110 §7.8, §10.1.1).
         (seen.upgrade, seen.continues) = (false, false);
     }
     let framing = framing(&seen, is_old, &mut fields)?;
-    let request = Box::new(Request { method, uri, version, fields });
+    let request = Box::new(Request { method, uri, version, fields, seen });
     // Others may believe the length: what follows is not sure to be a request (§6.3).
     let is_sure = !(seen.transfer_encoding && seen.content_length);
     let persists = is_sure && !seen.close && (!is_old || seen.keep_alive);
-    Ok(Head { request, seen, length, framing, persists })
+    Ok(Head { request, length, framing, persists })
 }
 
 /// Where the body ends; leaves one field that says so.
@@ -222,7 +220,7 @@ mod tests {
         assert!(told("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n").starts_with("Nonsense"));
         let head = parse(b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nUpgrade: x\r\n\r\n", &LIMITS);
         let head = head.expect("a request").expect("a whole one");
-        assert!(!head.seen.continues && !head.seen.upgrade, "it has neither");
+        assert!(!head.request.seen.continues && !head.request.seen.upgrade, "it has neither");
     }
 
     #[test]

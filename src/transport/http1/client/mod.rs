@@ -20,7 +20,7 @@ use tokio::io::AsyncWrite;
 
 use super::chunked::Chunked;
 use super::fields;
-use crate::headers::{Request, Seen};
+use crate::headers::Request;
 use crate::transport::pulse::Pulse;
 use crate::transport::{Received, Wire, scratch};
 
@@ -76,8 +76,6 @@ enum Reading {
 pub struct Arrival {
     /// The request itself.
     pub request: Box<Request>,
-    /// What its fields say.
-    pub seen: Seen,
     /// Its body.
     pub body: Received,
     /// What the response has to heed.
@@ -296,12 +294,12 @@ impl Inner {
     }
 
     fn arrive(&mut self, head: Head, inner: &Rc<RefCell<Self>>) -> Arrival {
-        let Head { request, seen, framing, persists, .. } = head;
+        let Head { request, framing, persists, .. } = head;
         let said = Said {
             is_head: request.method == Method::HEAD,
             is_old: request.version == Version::HTTP_10,
             persists,
-            wants_trailers: seen.trailers,
+            wants_trailers: request.seen.trailers,
         };
         self.reading = match framing {
             Framing::Length(0) => Reading::Head,
@@ -310,9 +308,9 @@ impl Inner {
         };
         let has_body = !matches!(self.reading, Reading::Head);
         self.pulse.set_within_body(has_body);
-        (self.expects, self.appetite) = (seen.continues && has_body, READ);
+        (self.expects, self.appetite) = (request.seen.continues && has_body, READ);
         let body = if has_body { Received::Http1(Incoming::new(inner.clone())) } else { Received::Nothing };
-        Arrival { request, seen, body, said }
+        Arrival { request, body, said }
     }
 
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
