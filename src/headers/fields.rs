@@ -211,10 +211,14 @@ impl Value {
     }
 
     /// The same as a value that may be kept; a part was one when it was parsed.
-    fn to_own(&self, all: &[u8]) -> Option<HeaderValue> {
+    fn to_own(&self, all: &Bytes) -> Option<HeaderValue> {
         match self {
             Self::Own(value) => Some(value.clone()),
-            Self::Part { .. } => HeaderValue::from_bytes(self.octets(all)).ok(),
+            Self::Part { start, end, .. } => {
+                let range = *start as usize..*end as usize;
+                let octets = (range.end <= all.len()).then(|| all.slice(range))?;
+                HeaderValue::from_maybe_shared(octets).ok()
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ mod names;
 mod seen;
 
 use std::borrow::Cow;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use ipnet::IpNet;
@@ -209,22 +209,29 @@ fn append_address(fields: &mut Fields, ip: IpAddr) {
 
 /// The name in a `Host` field, lower case; `None` if that is not `name`, `name:port` or `[address]:port`.
 pub fn host_name(field: &[u8]) -> Option<Cow<'_, str>> {
-    let plain = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.');
-    let is_plain = field.iter().fold(true, |so_far, &b| so_far & plain(b));
-    let field = std::str::from_utf8(field).ok()?;
-    if is_plain {
-        return Some(Cow::Borrowed(field));
-    }
-    let (name, port) = match field.strip_prefix('[') {
-        Some(rest) => {
-            rest.split_once(']').filter(|(inner, _)| inner.parse::<std::net::Ipv6Addr>().is_ok())?
-        }
-        None => field.split_at(field.find(':').unwrap_or(field.len())),
+    let end = if field.starts_with(b"[") {
+        field.iter().position(|&octet| octet == b']')? + 1
+    } else {
+        field.iter().position(|&octet| octet == b':').unwrap_or(field.len())
     };
-    let port_is_fine =
-        port.is_empty() || port.strip_prefix(':').is_some_and(|p| p.bytes().all(|b| b.is_ascii_digit()));
-    let named = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b':');
-    (port_is_fine && name.bytes().all(named)).then(|| Cow::Owned(name.to_ascii_lowercase()))
+    let (name, port) = field.split_at(end);
+    // A port may be left empty (RFC 3986 §3.2.3).
+    let is_port = |port: &[u8]| port.starts_with(b":") && port.iter().skip(1).all(u8::is_ascii_digit);
+    if !(port.is_empty() || is_port(port)) {
+        return None;
+    }
+    let name = std::str::from_utf8(name).ok()?;
+    // Most are, and are looked at for that many octets at a time.
+    let is_plain = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.');
+    if name.bytes().fold(true, |so_far, b| so_far & is_plain(b)) {
+        return Some(Cow::Borrowed(name));
+    }
+    if let Some(address) = name.strip_prefix('[') {
+        let address = address.strip_suffix(']').filter(|inner| inner.parse::<Ipv6Addr>().is_ok())?;
+        return Some(Cow::Owned(address.to_ascii_lowercase()));
+    }
+    let is_named = |b: u8| is_plain(b.to_ascii_lowercase()) || matches!(b, b'_' | b'~');
+    name.bytes().all(is_named).then(|| Cow::Owned(name.to_ascii_lowercase()))
 }
 
 /// Whether a field's name is a token (RFC 9110 §5.6.2): over HTTP/2 a quote passes for a part of one, as `http` allows it

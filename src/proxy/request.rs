@@ -124,14 +124,16 @@ impl Asked {
         if fields.iter().any(|(_, value)| is_padded(value)) {
             return Err(Error::BadRequest("a field begins or ends with white space"));
         }
-        let lengths = fields.get_all(&header::CONTENT_LENGTH).count();
-        // To the backend it would announce a body, which is none of a tunnel's octets (RFC 9110 §9.3.6).
-        if lengths > 0 && self.offer.is_some() {
-            return Err(Error::BadRequest("a tunnel has no length"));
-        }
-        // That one is a number h2 has seen to, but an empty one passes for 0.
-        if lengths > 1 || fields.get(&header::CONTENT_LENGTH).is_some_and(<[u8]>::is_empty) {
-            return Err(Error::BadRequest("the content length is not one number"));
+        if self.head.seen.content_length {
+            // To the backend it would announce a body, which is none of a tunnel's octets (RFC 9110 §9.3.6).
+            if self.offer.is_some() {
+                return Err(Error::BadRequest("a tunnel has no length"));
+            }
+            // That one is a number h2 has seen to, but an empty one passes for 0.
+            let mut lengths = fields.get_all(&header::CONTENT_LENGTH);
+            if lengths.next().is_some_and(<[u8]>::is_empty) || lengths.next().is_some() {
+                return Err(Error::BadRequest("the content length is not one number"));
+            }
         }
         // The path of an absolute URI may be left out, but not here (RFC 9113 §8.3.1).
         match self.head.uri.path_and_query() {
@@ -155,12 +157,15 @@ impl Asked {
             }
             let host = HeaderValue::from_str(authority.as_str());
             let host = host.map_err(|_| Error::BadRequest("the host is not valid"))?;
-            if self.head.version == Version::HTTP_2
-                && headers::names_other_host(&self.head.fields, host.as_bytes())
-            {
-                return Err(Error::BadRequest(":authority and Host differ"));
+            if self.head.seen.hosts > 0 {
+                if self.head.version == Version::HTTP_2
+                    && headers::names_other_host(&self.head.fields, host.as_bytes())
+                {
+                    return Err(Error::BadRequest(":authority and Host differ"));
+                }
+                self.head.fields.remove(&header::HOST);
             }
-            self.head.fields.insert(header::HOST, host);
+            self.head.fields.append(header::HOST, host);
             self.head.seen.hosts = 1;
             let target = uri.path_and_query().cloned();
             self.head.uri = target.map_or_else(|| Uri::from_static("/"), Uri::from);

@@ -1,9 +1,9 @@
 //! What a backend says before its response: who waits for it, whichever version of HTTP brings it.
 
+use std::cell::{Cell, RefCell};
 use std::future::Future as _;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -17,21 +17,21 @@ use crate::headers::{self, Fields};
 /// (RFC 9110 §10.1.1 lets a client go on then).
 #[derive(Debug)]
 pub struct Gate {
-    opened: Arc<Opened>,
+    opened: Rc<Opened>,
     patience: Pin<Box<Sleep>>,
 }
 
 /// Who hears interim responses to a request; goes with it.
 #[derive(Debug)]
 pub struct Listener {
-    opened: Option<Arc<Opened>>,
+    opened: Option<Rc<Opened>>,
     interim: Option<Interim>,
 }
 
 #[derive(Debug, Default)]
 struct Opened {
-    open: AtomicBool,
-    waker: Mutex<Option<Waker>>,
+    open: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
 }
 
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -39,7 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 impl Gate {
     /// A closed gate.
     pub fn closed() -> Self {
-        Self { opened: Arc::default(), patience: Box::pin(sleep(PATIENCE)) }
+        Self { opened: Rc::default(), patience: Box::pin(sleep(PATIENCE)) }
     }
 
     /// Has the gate, and the way back to the client, hear of what a backend says before its response.
@@ -54,12 +54,8 @@ impl Gate {
     }
 
     pub(super) fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        *self.opened.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
-        if self.opened.open.load(Ordering::Acquire) {
-            Poll::Ready(())
-        } else {
-            self.patience.as_mut().poll(cx)
-        }
+        self.opened.waker.replace(Some(cx.waker().clone()));
+        if self.opened.open.get() { Poll::Ready(()) } else { self.patience.as_mut().poll(cx) }
     }
 }
 
@@ -70,15 +66,15 @@ impl Listener {
             (StatusCode::CONTINUE, Some(opened), _) => opened.open(),
             (StatusCode::CONTINUE | StatusCode::SWITCHING_PROTOCOLS, ..) | (_, _, None) => {}
             // One that does not fit is lost: it is only a hint.
-            (_, _, Some(interim)) => drop(interim.try_send(Box::new(headers::interim(status, fields)))),
+            (_, _, Some(interim)) => interim.send(headers::interim(status, fields)),
         }
     }
 }
 
 impl Opened {
     fn open(&self) {
-        self.open.store(true, Ordering::Release);
-        if let Some(waker) = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        self.open.set(true);
+        if let Some(waker) = self.waker.take() {
             waker.wake();
         }
     }

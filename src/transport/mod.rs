@@ -9,8 +9,8 @@ pub mod exchange;
 mod gate;
 mod grpc;
 pub mod http1;
+mod interim;
 mod introduction;
-
 mod link;
 mod outgoing;
 pub mod probe;
@@ -29,10 +29,11 @@ pub use arriving::{Arriving, BrokenOff};
 pub use dial::{DialError, connect, keep_alive};
 pub use dialing::{Dialing, Way};
 pub use gate::{Gate, Listener};
+pub use interim::{Hints, Interim};
 pub use introduction::Introduction;
 pub use link::{Link, Links, MAX_IDLE, Unanswered};
 pub use outgoing::{BodyError, MOST_KEPT, Outgoing, Pace, Replay};
-pub use received::{Interim, ReceiveError, Received};
+pub use received::{ReceiveError, Received};
 pub use stream::Stream;
 pub use wire::Wire;
 

@@ -8,13 +8,10 @@ use bytes::Bytes;
 use h2::RecvStream;
 use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
-use tokio::sync::mpsc;
 
+use super::Interim;
 use super::arriving::poll_stream;
 use super::http1::{Nonsense, client};
-
-/// The way back to a client for interim responses (RFC 9110 §15.2); what does not fit is dropped.
-pub type Interim = mpsc::Sender<Box<Response<()>>>;
 
 /// A request body.
 #[derive(Debug)]
@@ -103,7 +100,7 @@ impl Http2 {
             let mut response = Response::new(());
             *response.status_mut() = StatusCode::CONTINUE;
             // A client that is not told goes on after a while.
-            let _ = expects.try_send(Box::new(response));
+            expects.send(response);
         }
         let frame = ready!(poll_stream(&mut self.stream, cx));
         if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {

@@ -7,32 +7,26 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::server::SendResponse;
-use h2::{Reason, RecvStream, SendStream};
-use http::{HeaderMap, Method, Request, StatusCode, header};
+use h2::{Reason, SendStream};
+use http::{HeaderMap, Method, StatusCode, header};
 use http_body::Body as _;
-use tokio::sync::mpsc;
 
 use super::patience::Patience;
-use super::request::{Opening, arrive};
+use super::request::{Asked, Opening};
 use crate::headers::Response;
 use crate::proxy::{Active, Answer, Body, Worker, handle};
-use crate::transport::{Stream, Wire};
-
-/// Interim responses that wait to be sent.
-const INTERIM: usize = 8;
+use crate::transport::{Hints, Stream, Wire};
 
 /// Answers one request. Whatever ends it early, the client's reset or the end of its connection, ends the exchange with
 /// the backend too.
 pub(super) async fn carry(
     worker: Rc<Worker>,
     (active, patience): (Active, Rc<Patience>),
-    (request, mut respond): (Request<RecvStream>, SendResponse<Bytes>),
+    (Asked { arrived, opening, hints }, mut respond): (Asked, SendResponse<Bytes>),
 ) {
-    let is_head = request.method() == Method::HEAD;
-    let (interim, mut hints) = mpsc::channel(INTERIM);
-    let (arrived, opening) = arrive(&worker, &active, request, interim);
+    let is_head = arrived.request.method == Method::HEAD;
     let mut answer = handle(&worker, active.client(), arrived);
-    let answered = poll_fn(|cx| poll_answer(cx, &mut answer, &mut hints, &mut respond));
+    let answered = poll_fn(|cx| poll_answer(cx, &mut answer, &hints, &mut respond));
     let Some(response) = answered.await else { return patience.count_given_up() };
     drop(hints);
     let (head, body) = without_hop(response, is_head);
@@ -53,7 +47,7 @@ pub(super) async fn carry(
 fn poll_answer(
     cx: &mut Context<'_>,
     answer: &mut Answer,
-    hints: &mut mpsc::Receiver<Box<http::Response<()>>>,
+    hints: &Hints,
     respond: &mut SendResponse<Bytes>,
 ) -> Poll<Option<Response<Body>>> {
     if respond.poll_reset(cx).is_ready() {
@@ -61,9 +55,9 @@ fn poll_answer(
     }
     let answered = Pin::new(answer).poll(cx);
     // Asked after the answer: the last hints may have come together with it.
-    while let Poll::Ready(Some(hint)) = hints.poll_recv(cx) {
+    for hint in hints.take(cx) {
         // Fails where the stream is over, which is heard of at the next call.
-        let _ = respond.send_informational(*hint);
+        let _ = respond.send_informational(hint);
     }
     Poll::Ready(Some(ready!(answered)))
 }
@@ -72,7 +66,6 @@ fn poll_answer(
 /// through a tunnel has none (RFC 9110 §9.3.6), nor has a 204 (§8.6).
 fn without_hop(response: Response<Body>, is_head: bool) -> (http::Response<()>, Body) {
     let Response { status, mut fields, body, .. } = response;
-    fields.remove(&header::CONNECTION);
     if body.is_tunnel() || status == StatusCode::NO_CONTENT {
         fields.remove(&header::CONTENT_LENGTH);
     } else if let Some(length) = body.size_hint().exact()
@@ -84,6 +77,7 @@ fn without_hop(response: Response<Body>, is_head: bool) -> (http::Response<()>, 
     let mut head = http::Response::new(());
     *head.status_mut() = status;
     *head.headers_mut() = HeaderMap::from(&fields);
+    head.headers_mut().remove(header::CONNECTION);
     (head, body)
 }
 
@@ -125,13 +119,13 @@ fn poll_frame(
     body: &mut Body,
     send: &mut SendStream<Bytes>,
 ) -> Poll<Result<Option<Frame>, Over>> {
-    if is_over(cx, body, send) {
-        return Poll::Ready(Err(Over));
-    }
-    match ready!(Pin::new(body).poll_frame(cx)) {
-        None => Poll::Ready(Ok(None)),
-        Some(Ok(frame)) => Poll::Ready(Ok(Some(frame))),
-        Some(Err(_)) => {
+    match Pin::new(&mut *body).poll_frame(cx) {
+        // What is there is sent, which fails on a stream that is over.
+        Poll::Pending if is_over(cx, body, send) => Poll::Ready(Err(Over)),
+        Poll::Pending => Poll::Pending,
+        Poll::Ready(None) => Poll::Ready(Ok(None)),
+        Poll::Ready(Some(Ok(frame))) => Poll::Ready(Ok(Some(frame))),
+        Poll::Ready(Some(Err(_))) => {
             send.send_reset(Reason::INTERNAL_ERROR);
             Poll::Ready(Err(Over))
         }
@@ -145,21 +139,24 @@ async fn send_data(body: &mut Body, send: &mut SendStream<Bytes>, mut data: Byte
     }
     while !data.is_empty() {
         send.reserve_capacity(data.len());
-        let room = poll_fn(|cx| {
-            if is_over(cx, body, send) {
-                return Poll::Ready(Err(Over));
-            }
-            match send.capacity() {
-                0 => send.poll_capacity(cx).map(|room| room.and_then(Result::ok).ok_or(Over)),
-                room => Poll::Ready(Ok(room)),
-            }
-        });
-        let room = room.await?.min(data.len());
+        let room = match send.capacity() {
+            0 => poll_fn(|cx| poll_room(cx, body, send)).await?,
+            room => room,
+        };
+        let room = room.min(data.len());
         let part = data.split_to(room);
         let is_last = ends && data.is_empty();
         send.send_data(part, is_last).map_err(|_| Over)?;
     }
     if ends { Err(Over) } else { Ok(()) }
+}
+
+/// Waits until the client takes more.
+fn poll_room(cx: &mut Context<'_>, body: &Body, send: &mut SendStream<Bytes>) -> Poll<Result<usize, Over>> {
+    if is_over(cx, body, send) {
+        return Poll::Ready(Err(Over));
+    }
+    send.poll_capacity(cx).map(|room| room.and_then(Result::ok).ok_or(Over))
 }
 
 /// Whether the client has reset the stream, or the exchange was called to end, in which case it is reset here.

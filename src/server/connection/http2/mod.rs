@@ -22,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use self::patience::Patience;
+use self::request::arrive;
 use super::Held;
 use crate::config::Limits;
 use crate::proxy::Client;
@@ -104,10 +105,8 @@ struct Conversation {
     goodbye: Option<Pin<Box<Sleep>>>,
 }
 
-/// What happens next on a connection.
-#[allow(clippy::large_enum_variant, reason = "moved once, and straight on")]
+/// What happens on a connection beside requests.
 enum Event {
-    Request(Request<RecvStream>, SendResponse<Bytes>),
     /// It is to end.
     Called,
     /// It was to end, and has not in time.
@@ -122,8 +121,7 @@ impl Conversation {
             self.say_goodbye();
         }
         loop {
-            match poll_fn(|cx| self.poll_next(cx, ticket)).await {
-                Event::Request(request, respond) => self.answer(station, (request, respond)),
+            match poll_fn(|cx| self.poll_event(cx, station, ticket)).await {
                 Event::Called => self.say_goodbye(),
                 Event::Late if self.client.is_busy() => self.goodbye = Some(Box::pin(sleep(GOODBYE))),
                 Event::Late => return Ok(()),
@@ -138,26 +136,30 @@ impl Conversation {
         self.goodbye = Some(Box::pin(sleep(GOODBYE)));
     }
 
-    fn answer(&mut self, station: &Station, asked: (Request<RecvStream>, SendResponse<Bytes>)) {
+    fn answer(&mut self, station: &Station, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
         if !self.patience.count_begun() {
             tracing::info!(peer = %self.client.line.peer, "connection ended: most of its requests are given up");
             return self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
         }
         let (worker, active) = (station.worker.clone(), self.client.begin());
-        tokio::task::spawn_local(exchange::carry(worker, (active, self.patience.clone()), asked));
+        let asked = arrive(&worker, &active, request);
+        // Boxed, since the runtime moves a task as a whole when it ends.
+        let exchange = Box::pin(exchange::carry(worker, (active, self.patience.clone()), (asked, respond)));
+        tokio::task::spawn_local(exchange);
     }
 
-    fn poll_next(&mut self, cx: &mut Context<'_>, ticket: &Ticket<Held>) -> Poll<Event> {
-        if ticket.hear(cx).is_some() {
-            return Poll::Ready(Event::Called);
-        }
-        match self.connection.poll_accept(cx) {
-            Poll::Ready(Some(Ok((request, respond)))) => {
-                return Poll::Ready(Event::Request(request, respond));
+    /// Waits for what is to be done, and begins to answer the requests that come meanwhile.
+    fn poll_event(&mut self, cx: &mut Context<'_>, station: &Station, ticket: &Ticket<Held>) -> Poll<Event> {
+        loop {
+            if ticket.hear(cx).is_some() {
+                return Poll::Ready(Event::Called);
             }
-            Poll::Ready(Some(Err(error))) => return Poll::Ready(Event::Ended(Err(error))),
-            Poll::Ready(None) => return Poll::Ready(Event::Ended(Ok(()))),
-            Poll::Pending => {}
+            match self.connection.poll_accept(cx) {
+                Poll::Ready(Some(Ok((request, respond)))) => self.answer(station, request, respond),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Event::Ended(Err(error))),
+                Poll::Ready(None) => return Poll::Ready(Event::Ended(Ok(()))),
+                Poll::Pending => break,
+            }
         }
         match &mut self.goodbye {
             Some(goodbye) => goodbye.as_mut().poll(cx).map(|()| Event::Late),
