@@ -225,7 +225,7 @@ impl Pool {
     /// another proxy sealed after this one last heard of the backend's instance.
     pub fn at_home(&self, view: &View, key: &Key) -> Option<u32> {
         let home = key.home.as_ref()?;
-        let position = self.backends.iter().position(|backend| backend.node == home.backend)? as u32;
+        let position = view.position(home.backend)?;
         let (now, known) = (view.home(position)?, self.backends.get(position as usize)?);
         let later = now.address == home.address && key.told > known.state.instance_heard().micros();
         (now.is(home) || later).then_some(position)

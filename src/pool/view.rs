@@ -27,6 +27,8 @@ pub struct View {
     pub(super) keyless: Chooser,
     backends: Vec<Standing>,
     owners: Vec<Option<u32>>,
+    /// Positions of the backends, sorted by what cookies call them; none where there are no cookies.
+    nodes: Vec<(u64, u32)>,
     /// Where bindings are kept, if they are: it knows of lives that began after this view was made.
     table: Option<Arc<SessionTable>>,
     /// So many seem to fail that it is more likely that the checks do.
@@ -106,6 +108,7 @@ impl View {
             placer: Chooser::new(pool, &backends, suspects, pool.balance, seed),
             keyless: Chooser::new(pool, &backends, suspects.without_hashing(), keyless, seed),
             owners: owners(&backends),
+            nodes: if pool.sealer().is_some() { nodes(&pool.backends) } else { Vec::new() },
             table: pool.table().cloned(),
             leaving: pool.backends.iter().zip(&backends).filter_map(leaver).collect(),
             panics,
@@ -128,6 +131,12 @@ impl View {
     /// Where to dial a backend.
     pub fn address(&self, backend: u32) -> Option<SocketAddr> {
         self.standing(backend)?.address
+    }
+
+    /// The position of the backend that cookies call `node`. O(log backends).
+    pub(super) fn position(&self, node: u64) -> Option<u32> {
+        let at = self.nodes.partition_point(|(known, _)| *known < node);
+        self.nodes.get(at).filter(|(known, _)| *known == node).map(|(_, position)| *position)
     }
 
     /// The number under which the session table knows a backend.
@@ -276,6 +285,12 @@ fn leave_out(candidates: &mut Vec<Candidate>, is_ejected: impl Fn(u32) -> bool) 
     if candidates.iter().any(|candidate| !is_ejected(candidate.backend)) {
         candidates.retain(|candidate| !is_ejected(candidate.backend));
     }
+}
+
+fn nodes(backends: &[Arc<Backend>]) -> Vec<(u64, u32)> {
+    let mut nodes: Vec<_> = backends.iter().map(|backend| backend.node).zip(0..).collect();
+    nodes.sort_unstable();
+    nodes
 }
 
 fn owners(backends: &[Standing]) -> Vec<Option<u32>> {

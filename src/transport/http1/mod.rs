@@ -9,6 +9,7 @@ mod chunked;
 pub mod client;
 mod fault;
 mod fields;
+mod filling;
 mod outbox;
 
 pub use fault::{Fault, Nonsense};

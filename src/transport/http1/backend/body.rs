@@ -1,18 +1,18 @@
 //! The body of a backend's response, as whoever passes it on reads it.
 
 use std::cell::RefCell;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
-use tokio::io::AsyncReadExt as _;
 
 use super::{Inner, Reading};
 use crate::transport::http1::Fault;
 use crate::transport::http1::chunked::Step;
+use crate::transport::http1::filling::poll_fill;
 
 /// The most that is read at once, where a body fills the reads before.
 const MOST_READ: usize = 256 * 1024;
@@ -39,20 +39,11 @@ impl Inner {
             _ => self.appetite,
         };
         let wire = self.wire.as_mut().ok_or(Fault::Closed)?;
-        self.input.reserve(most);
-        let room = self.input.capacity() - self.input.len();
-        let Poll::Ready(count) = pin!(wire.read_buf(&mut self.input)).poll(cx) else {
-            if self.input.is_empty() {
-                self.input = BytesMut::new();
-            }
-            return Poll::Pending;
-        };
-        let count = count?;
-        // What fills a read is a part of more: the next may be larger.
-        if count == room {
+        let filled = ready!(poll_fill(wire, &mut self.input, most, cx))?;
+        if filled.is_full {
             self.appetite = (self.appetite * 2).min(MOST_READ);
         }
-        Poll::Ready(Ok(count))
+        Poll::Ready(Ok(filled.count))
     }
 
     /// A fault is told at the next call: what came before it is passed on first, where that is possible.

@@ -1,17 +1,17 @@
 //! The body of a client's request: read by whoever wants it, or else by nobody, so that the next request can follow.
 
 use std::cell::RefCell;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tokio::io::AsyncReadExt as _;
 
 use super::{Inner, MOST_READ, Reading};
 use crate::transport::ReceiveError;
 use crate::transport::http1::chunked::Step;
+use crate::transport::http1::filling::poll_fill;
 
 /// A request body on its way in. Until it has ended, what its connection receives is the rest of it.
 #[derive(Debug)]
@@ -144,22 +144,17 @@ impl Inner {
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, ReceiveError>> {
         let room = self.room();
         let Some(wire) = &mut self.wire else { return Poll::Ready(Ok(0)) };
-        self.input.reserve(room);
-        let before = self.input.len();
-        let room = self.input.capacity() - before;
-        let polled = pin!(wire.read_buf(&mut self.input)).poll(cx);
-        let Poll::Ready(count) = polled else {
-            self.let_go();
+        let Poll::Ready(filled) = poll_fill(wire, &mut self.input, room, cx) else {
+            self.reader = Some(cx.waker().clone());
             return Poll::Pending;
         };
-        let count = count?;
+        let filled = filled?;
         self.pulse.received();
-        // What fills a read is a part of more: the next may be larger.
-        if count == room {
+        if filled.is_full {
             self.appetite = (self.appetite * 2).min(MOST_READ);
         }
-        self.ended |= count == 0;
-        Poll::Ready(Ok(count))
+        self.ended |= filled.count == 0;
+        Poll::Ready(Ok(filled.count))
     }
 
     /// Octets to make room for.
@@ -167,6 +162,50 @@ impl Inner {
         match self.reading {
             Reading::Length(left) => usize::try_from(left).unwrap_or(MOST_READ).min(MOST_READ),
             _ => self.appetite,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Connection, HeadLimits};
+    use super::*;
+
+    use std::future::poll_fn;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::Wake;
+
+    use tokio::net::{TcpListener, TcpStream};
+
+    use crate::transport::Wire;
+
+    #[tokio::test]
+    async fn who_reads_a_body_hears_that_its_connection_is_dropped() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (_client, (wire, _)) = (client.expect("a connection"), accepted.expect("a connection"));
+        let head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n";
+        let mut connection = Connection::new(Wire::Plain(wire), head, Rc::default());
+        let limits = HeadLimits { octets: 4096, fields: 20 };
+        let arrival = poll_fn(|cx| connection.poll_request(cx, &limits)).await.expect("a request");
+        let mut body = arrival.expect("a request").body;
+        let woken = Arc::new(Woken::default());
+        let waker = woken.clone().into();
+        let mut read = || Pin::new(&mut body).poll_frame(&mut Context::from_waker(&waker));
+        assert!(read().is_pending());
+        drop(connection);
+        assert!(woken.0.load(Ordering::Relaxed), "the reader is woken");
+        assert!(matches!(read(), Poll::Ready(Some(Err(ReceiveError::Closed)))));
+    }
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
         }
     }
 }

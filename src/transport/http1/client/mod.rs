@@ -57,6 +57,8 @@ struct Inner {
     unsent: Bytes,
     /// Waits for the request body to end.
     waiting: Option<Waker>,
+    /// Waits for more of it.
+    reader: Option<Waker>,
     pulse: Rc<Pulse>,
 }
 
@@ -135,6 +137,7 @@ impl Connection {
             appetite: READ,
             unsent: Bytes::new(),
             waiting: None,
+            reader: None,
             pulse,
         };
         if !ahead.is_empty() {
@@ -210,6 +213,9 @@ impl Drop for Connection {
     fn drop(&mut self) {
         let mut inner = self.inner.borrow_mut();
         (inner.wire, inner.reading) = (None, Reading::Lost);
+        if let Some(reader) = inner.reader.take() {
+            reader.wake();
+        }
     }
 }
 
