@@ -158,8 +158,9 @@ fn a_full_disk_loses_nothing_and_holds_up_nobody() {
     let octets = folder.octets();
     assert_eq!(running.rooms(0..4), rooms);
     running.rooms(200..300);
-    assert!(!folder.0.join("homing.state.next").exists());
     let lines = running.end(Signal::TERM);
+    // Looked for now that nobody saves: a save that fails has it for a moment.
+    assert!(!folder.0.join("homing.state.next").exists());
     assert_eq!(lines.iter().filter(|line| line.contains("state not saved")).count(), 1, "{lines:?}");
     assert!(folder.octets() == octets, "the former file stays");
     assert_eq!(Running::start(&setup(&backends.each_ref(), &folder, AT_THE_END)).rooms(0..4), rooms);
