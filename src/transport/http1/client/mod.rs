@@ -186,6 +186,10 @@ impl Connection {
         let mut inner = self.inner.borrow_mut();
         let may_send = !inner.ended && (matches!(inner.reading, Reading::Lost) || !inner.input.is_empty());
         let Some(wire) = &mut inner.wire else { return Poll::Ready(()) };
+        if !may_send && matches!(wire, Wire::Plain(_)) {
+            // Closing it says the same in one call.
+            return Poll::Ready(());
+        }
         if ready!(Pin::new(&mut *wire).poll_shutdown(cx)).is_err() || !may_send {
             return Poll::Ready(());
         }
