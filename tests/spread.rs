@@ -5,7 +5,10 @@
 
 mod support;
 
-use std::net::SocketAddr;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use homing::server::{Stop, WorkerLoad};
 
@@ -155,4 +158,45 @@ fn connections_that_were_handed_over_finish_when_the_proxy_stops() {
     server.stop(Stop::Graceful);
     assert!(clients.iter_mut().all(Client::is_closed));
     server.wait();
+}
+
+/// Whoever was let in is answered or let go, also on the way from one worker to another.
+#[test]
+fn a_stop_leaves_nobody_who_is_on_the_way() {
+    let backend = Backend::named("a");
+    let mut proxy = spread(&backend).start();
+    let address = proxy.address;
+    let (told, heard) = mpsc::channel();
+    let knocking = |told: mpsc::Sender<()>| {
+        move || {
+            // Kept open, so that they count.
+            let mut open = Vec::new();
+            while let Ok(mut stream) = TcpStream::connect(address) {
+                is_answered(&mut stream).then(|| open.push(stream));
+                let _ = told.send(());
+            }
+        }
+    };
+    let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(knocking(told.clone()))).collect();
+    heard.iter().take(2 * MANY).for_each(drop);
+    assert!(handed_over(&proxy) > 0, "{:?}", loads(&proxy));
+    let server = proxy.server.take().unwrap();
+    server.stop(Stop::Graceful);
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    server.wait();
+}
+
+/// Whether there is an answer before the connection ends, one of which has to come.
+fn is_answered(stream: &mut TcpStream) -> bool {
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut octets = [0; 1024];
+    match stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").and_then(|()| stream.read(&mut octets)) {
+        Ok(count) => octets[..count].starts_with(b"HTTP/1.1 200"),
+        Err(error) => {
+            assert_ne!(error.kind(), ErrorKind::WouldBlock, "it was left alone");
+            false
+        }
+    }
 }
