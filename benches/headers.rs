@@ -32,6 +32,7 @@ fn main() {
             let rewrite = |mut fields: Fields| {
                 let seen = Seen::look(&fields);
                 headers::strip(&mut fields, &seen);
+                headers::strip_disguised(&mut fields, &seen);
                 headers::forwarded(&mut fields, &seen, black_box(&peer));
                 fields
             };

@@ -45,6 +45,7 @@ pub(super) fn prepare(
     let may_have_trailers = !body.is_end_stream() && body.size_hint().exact().is_none();
     let trailer = may_have_trailers.then(|| headers::trailer(&head.fields, &seen)).flatten();
     headers::strip(&mut head.fields, &seen);
+    headers::strip_disguised(&mut head.fields, &seen);
     headers::forwarded(&mut head.fields, &seen, &client.peer(trusted));
     if upgrade.is_some() {
         upgrade::ask(&mut head.fields);
