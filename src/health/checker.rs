@@ -296,15 +296,18 @@ impl Checker {
     fn lives_as(&self, instance: &str) {
         let Subject { pool, name, state, shared, table, clock, .. } = &self.subject;
         state.hear_instance(clock.now());
-        if state.instance().is_some_and(|known| *known == *instance) {
+        let before = state.instance();
+        if before.as_deref() == Some(instance) {
             return;
         }
-        if let Some(before) = state.set_instance(instance) {
-            tracing::warn!(%pool, backend = %name, before = %before, now = instance, "backend restarted");
+        // Before the instance is told: whoever sees that sees none of the former's sessions with it.
+        if let (Some(_), Some(table)) = (&before, table) {
+            state.set_owner(table.succeed_owner(state.owner(), Loss::Restarted));
+        }
+        state.set_instance(instance);
+        if let Some(before) = before {
+            tracing::warn!(%pool, backend = %name, %before, now = instance, "backend restarted");
             self.note(Event::Restart { pool: pool.clone(), backend: name.clone() });
-            if let Some(table) = table {
-                state.set_owner(table.succeed_owner(state.owner(), Loss::Restarted));
-            }
         }
         shared.changed();
     }

@@ -223,6 +223,8 @@ impl BackendStatus {
     /// Reads the state of a backend of `pool`.
     pub fn of(pool: &Pool, backend: &Backend, now: Now) -> Self {
         let state: &State = &backend.state;
+        // Read before the sessions, which are those of this instance or a later one.
+        let instance = state.instance().map(|instance| instance.to_string());
         let leave = state.leave();
         // When its time is over they have ended, though the table has not noticed yet.
         let over = leave.is_some_and(|leave| leave.is_over(now));
@@ -248,7 +250,7 @@ impl BackendStatus {
             outlier: state.is_outlier(),
             ejected_seconds_left: state.is_outlier().then(|| state.ejected_until().since(now).as_secs_f64()),
             slow_start: pool.slow_start_of(backend, now),
-            instance: state.instance().map(|instance| instance.to_string()),
+            instance,
             sessions,
             max_sessions: backend.max_sessions,
             connections,
