@@ -250,7 +250,7 @@ pub fn lists(fields: &Fields, name: &HeaderName, token: &str) -> bool {
 }
 
 /// Whether a list has `token`, in any case.
-pub fn has_token(list: &[u8], token: &str) -> bool {
+fn has_token(list: &[u8], token: &str) -> bool {
     let mut tokens = list.split(|&octet| octet == b',');
     tokens.any(|listed| listed.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }

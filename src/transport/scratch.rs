@@ -9,7 +9,7 @@ thread_local! {
 }
 
 /// Octets that are read at most at one time.
-pub(crate) const SIZE: usize = 64 * 1024;
+const SIZE: usize = 64 * 1024;
 /// Buffers for writing that are kept, and the largest of them.
 const SPARES: usize = 4;
 const LARGEST: usize = 32 * 1024;
