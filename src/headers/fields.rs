@@ -132,6 +132,13 @@ impl Fields {
         self.list.iter().map(|field| (&field.name, field.value.octets(&self.octets)))
     }
 
+    /// The same, with whether a value is a secret that no table may have (RFC 7541 §7.1.3).
+    pub(crate) fn each(&self) -> impl Iterator<Item = (&HeaderName, &[u8], bool)> {
+        self.list
+            .iter()
+            .map(|field| (&field.name, field.value.octets(&self.octets), field.value.is_sensitive()))
+    }
+
     /// The same with values of their own, which may be kept.
     pub fn value(&self, name: &HeaderName) -> Option<HeaderValue> {
         self.list.iter().find(|field| field.name == *name)?.value.to_own(&self.octets)
@@ -195,6 +202,53 @@ impl Field {
     }
 }
 
+/// Fields that come without the octets of a head of HTTP/1: those are made, so that it is as cheap to pass them on.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    octets: Vec<u8>,
+    list: Vec<Field>,
+}
+
+/// Fields that a request often has.
+const OFTEN: usize = 16;
+
+impl Lines {
+    /// None yet. The lines are gathered behind what is in `octets`, which is more than nothing.
+    pub(crate) fn behind(octets: Vec<u8>) -> Self {
+        debug_assert!(!octets.is_empty());
+        Self { octets, list: Vec::with_capacity(OFTEN + ADDED) }
+    }
+
+    /// Adds a field. Whoever calls has seen that the value may be one.
+    pub(crate) fn push(&mut self, name: HeaderName, value: &[u8]) {
+        // Together they are shorter than 4 GiB, as a head is.
+        let line = self.octets.len() as u32;
+        write_line(&name, value, &mut self.octets);
+        let end = self.octets.len() as u32 - 2;
+        let value = Value::Part { start: end - value.len() as u32, end, line };
+        self.list.push(Field { name, value });
+    }
+
+    /// Adds one whose value is a secret that no table may have (RFC 7541 §7.1.3).
+    pub(crate) fn push_sensitive(&mut self, name: HeaderName, value: &[u8]) {
+        if let Ok(mut value) = HeaderValue::from_bytes(value) {
+            value.set_sensitive(true);
+            self.list.push(Field { name, value: Value::Own(value) });
+        }
+    }
+
+    /// What was gathered, and the fields, whose values are parts of `octets`, a copy of that.
+    pub(crate) fn finish(self, octets: Bytes) -> (Fields, Vec<u8>) {
+        debug_assert_eq!(octets, self.octets);
+        (Fields { octets, list: self.list }, self.octets)
+    }
+
+    /// What was gathered so far.
+    pub(crate) fn octets(&self) -> &[u8] {
+        &self.octets
+    }
+}
+
 /// Writes one field as a line of HTTP/1.
 pub(crate) fn write_line(name: &HeaderName, value: &[u8], out: &mut Vec<u8>) {
     for part in [name.as_str().as_bytes(), b": ", value, b"\r\n"] {
@@ -208,6 +262,10 @@ impl Value {
             Self::Part { start, end, .. } => all.get(*start as usize..*end as usize).unwrap_or_default(),
             Self::Own(value) => value.as_bytes(),
         }
+    }
+
+    fn is_sensitive(&self) -> bool {
+        matches!(self, Self::Own(value) if value.is_sensitive())
     }
 
     /// The same as a value that may be kept; a part was one when it was parsed.

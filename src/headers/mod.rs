@@ -11,8 +11,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use ipnet::IpNet;
 
-pub(crate) use fields::write_line;
 pub use fields::{Change, Fields};
+pub(crate) use fields::{Lines, write_line};
 pub use message::{Request, Response};
 pub(crate) use names::name;
 pub use seen::Seen;
@@ -41,12 +41,6 @@ pub struct Peer<'a> {
     pub tls: bool,
     /// The subject of the certificate it has shown.
     pub subject: Option<&'a HeaderValue>,
-}
-
-/// Whether there is a `Host` that is not `host`, or more than one.
-pub fn names_other_host(fields: &Fields, host: &[u8]) -> bool {
-    let mut hosts = fields.get_all(&header::HOST);
-    hosts.next().is_some_and(|known| !known.eq_ignore_ascii_case(host)) || hosts.next().is_some()
 }
 
 /// Removes the fields that belong to one hop (RFC 9110 §7.6.1): the known ones, and those `Connection` names, save for

@@ -36,7 +36,7 @@ pub struct Seen {
     /// Any of `X-Forwarded-For`, `-Proto` and `-Host`.
     pub(super) forwarded: bool,
     /// Any field that belongs to one hop.
-    pub(super) hop: bool,
+    pub hop: bool,
     /// `Connection` with more than words of its own: with names of fields, which belong to that hop too.
     pub(super) named: bool,
     /// A field that passes for one of the proxy's own.

@@ -19,7 +19,7 @@ use crate::affinity::Facts;
 use crate::balance::Draw;
 use crate::clock::{Clock, Now};
 use crate::config::{KeySource, Limits};
-use crate::headers::{self, Request, Response, X_REQUEST_ID, forwarded_for, host_name, is_token};
+use crate::headers::{self, Request, Response, X_REQUEST_ID, forwarded_for, host_name};
 use crate::telemetry::{Record, Redacted};
 use crate::transport::{Interim, Received};
 
@@ -87,9 +87,6 @@ impl Asked {
         if self.head.method == Method::CONNECT {
             return Err(Error::ConnectMethod);
         }
-        if self.head.version == Version::HTTP_2 {
-            self.check_http2(limits)?;
-        }
         if self.head.seen.transfer_encoding && !headers::is_only_chunked(&self.head.fields) {
             return Err(Error::UnknownCoding);
         }
@@ -111,61 +108,18 @@ impl Asked {
         Ok(())
     }
 
-    /// What is seen to in HTTP/1 when a head is read, and h2 leaves to others.
-    fn check_http2(&self, limits: &Limits) -> Result<(), Error> {
-        let fields = &self.head.fields;
-        // One of them may be the proxy's own.
-        if fields.len() - usize::from(!self.head.seen.request_id) > limits.headers {
-            return Err(Error::TooManyFields);
-        }
-        if !fields.names().all(is_token) {
-            return Err(Error::BadRequest("the name of a field is not a token"));
-        }
-        if fields.iter().any(|(_, value)| is_padded(value)) {
-            return Err(Error::BadRequest("a field begins or ends with white space"));
-        }
-        if self.head.seen.content_length {
-            // To the backend it would announce a body, which is none of a tunnel's octets (RFC 9110 §9.3.6).
-            if self.offer.is_some() {
-                return Err(Error::BadRequest("a tunnel has no length"));
-            }
-            // That one is a number h2 has seen to, but an empty one passes for 0.
-            let mut lengths = fields.get_all(&header::CONTENT_LENGTH);
-            if lengths.next().is_some_and(<[u8]>::is_empty) || lengths.next().is_some() {
-                return Err(Error::BadRequest("the content length is not one number"));
-            }
-        }
-        // The path of an absolute URI may be left out, but not here (RFC 9113 §8.3.1).
-        match self.head.uri.path_and_query() {
-            Some(target) if target.as_str().starts_with('?') => {
-                Err(Error::BadRequest("the request target is not a path"))
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// In absolute form the target's authority is the host, whatever `Host` says (RFC 9112 §3.2.2); but there must be
-    /// one as in any other request (§3.2). HTTP/2 has `:authority` instead (RFC 9113 §8.3.1).
+    /// one as in any other request (§3.2).
     fn take_origin_form(&mut self) -> Result<(), Error> {
         let uri = &self.head.uri;
         if let Some(authority) = uri.authority() {
-            if self.head.version < Version::HTTP_2 {
-                host(&self.head)?;
-            }
+            host(&self.head)?;
             if !matches!(uri.scheme_str(), Some("http" | "https")) {
                 return Err(Error::BadRequest("the request target has another scheme than http"));
             }
             let host = HeaderValue::from_str(authority.as_str());
             let host = host.map_err(|_| Error::BadRequest("the host is not valid"))?;
-            if self.head.seen.hosts > 0 {
-                if self.head.version == Version::HTTP_2
-                    && headers::names_other_host(&self.head.fields, host.as_bytes())
-                {
-                    return Err(Error::BadRequest(":authority and Host differ"));
-                }
-                self.head.fields.remove(&header::HOST);
-            }
-            self.head.fields.append(header::HOST, host);
+            self.head.fields.insert(header::HOST, host);
             self.head.seen.hosts = 1;
             let target = uri.path_and_query().cloned();
             self.head.uri = target.map_or_else(|| Uri::from_static("/"), Uri::from);
@@ -215,12 +169,6 @@ pub(super) fn host(head: &Request) -> Result<Cow<'_, str>, Error> {
         }
         _ => Err(Error::BadRequest("there is more than one Host field")),
     }
-}
-
-/// Whether a value begins or ends with white space: others would see another value (RFC 9113 §8.2.1).
-fn is_padded(value: &[u8]) -> bool {
-    let is_space = |octet: Option<&u8>| matches!(octet, Some(b' ' | b'\t'));
-    is_space(value.first()) || is_space(value.last())
 }
 
 /// 64 random bits in hexadecimal.

@@ -76,7 +76,7 @@ impl Body for Arriving {
 
 /// A stream that is reset before its end is an error whatever the reason (hyper takes `CANCEL` and `NO_ERROR` for an
 /// end, with which a part of an answer would pass for the whole).
-pub(super) fn poll_stream(
+fn poll_stream(
     stream: &mut RecvStream,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {

@@ -9,6 +9,7 @@ pub mod exchange;
 mod gate;
 mod grpc;
 pub mod http1;
+pub mod http2;
 mod interim;
 mod introduction;
 mod link;

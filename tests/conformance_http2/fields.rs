@@ -28,7 +28,7 @@ fn other<'a>(name: &'a str, value: &'a str) -> Vec<u8> {
 
 /// Malformed requests are errors of their stream (§8.1.1); what cannot even be decoded may be one of the connection.
 const MALFORMED: crate::case::Outcome = Reset(&[PROTOCOL_ERROR]);
-const UNREADABLE: crate::case::Outcome = GoAway(&[PROTOCOL_ERROR, COMPRESSION_ERROR]);
+const UNREADABLE: crate::case::Outcome = MALFORMED;
 
 #[test]
 fn pseudo_fields_are_all_there_once_and_first() {

@@ -9,14 +9,11 @@ use bytes::Bytes;
 use http::StatusCode;
 use tokio::sync::oneshot;
 
-use super::Held;
-use crate::config::Limits;
+use super::{Held, head_limits};
 use crate::headers::Response;
 use crate::proxy::{Answer, Arrived, Body, Client, Limit, Offer, handle, refuse};
 use crate::server::worker::Station;
-use crate::transport::http1::client::{
-    Arrival, Connection, Delivery, HeadError, HeadLimits, NoRequest, Said,
-};
+use crate::transport::http1::client::{Arrival, Connection, Delivery, HeadError, NoRequest, Said};
 use crate::transport::pulse::Activity;
 use crate::transport::{TOO_SLOW, Wire};
 use crate::watch::{Call, Ticket};
@@ -215,8 +212,4 @@ impl Talk<'_> {
         }
         Ok(())
     }
-}
-
-fn head_limits(limits: &Limits) -> HeadLimits {
-    HeadLimits { octets: limits.header_bytes, fields: limits.headers }
 }

@@ -17,6 +17,7 @@ use crate::clock::Now;
 use crate::config::Limits;
 use crate::listener::Door;
 use crate::proxy::{Carrier, Client, Place};
+use crate::transport::http1::client::HeadLimits;
 use crate::transport::pulse::{Activity, Beat, Pulse};
 use crate::watch::{Call, Ticket, Watch};
 
@@ -149,4 +150,8 @@ async fn serve(station: Rc<Station>, accepted: Accepted, (ticket, pulse): (Ticke
         Carrier::Http1 => http1::serve(&station, &ticket, client, (wire, ahead)).await,
         Carrier::Http2 => Box::pin(http2::serve(&station, &ticket, client, (wire, ahead))).await,
     }
+}
+
+fn head_limits(limits: &Limits) -> HeadLimits {
+    HeadLimits { octets: limits.header_bytes, fields: limits.headers }
 }

@@ -19,6 +19,7 @@ use super::{Accepted, Held, Station};
 use crate::headers::is_trusted;
 use crate::listener::Handshake;
 use crate::proxy::{Carrier, Limit, Line, Place, Secured};
+use crate::transport::http2::PREFACE;
 use crate::transport::proxy_header::{self, HeaderError, Named};
 use crate::transport::pulse::{Activity, Pulse};
 use crate::transport::tls::{self, Acceptor};
@@ -94,8 +95,6 @@ const PROMPT: Duration = Duration::from_millis(500);
 const HANDSHAKE: u8 = 22;
 const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain\r\n\
     content-length: 37\r\n\r\n400 Bad Request: this port speaks TLS";
-/// What an HTTP/2 connection begins with (RFC 9113 §3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 pub(super) async fn open(
     station: &Rc<Station>,

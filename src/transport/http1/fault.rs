@@ -7,7 +7,7 @@ use crate::transport::BodyError;
 /// What came is not HTTP/1.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Nonsense(pub(super) &'static str);
+pub struct Nonsense(pub(in crate::transport) &'static str);
 
 impl Nonsense {
     /// What is wrong with it.

@@ -6,40 +6,100 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use h2::server::SendResponse;
-use h2::{Reason, SendStream};
-use http::{HeaderMap, Method, StatusCode, header};
+use h2::Reason;
+use http::{Method, StatusCode, header};
 use http_body::Body as _;
+use tokio::sync::oneshot;
 
-use super::patience::Patience;
-use super::request::{Asked, Opening};
-use crate::headers::Response;
-use crate::proxy::{Active, Answer, Body, Worker, handle};
-use crate::transport::{Hints, Stream, Wire};
+use crate::headers::{Fields, Response};
+use crate::proxy::{Active, Answer, Arrived, Body, Client, Worker, as_upgrade, handle, refuse};
+use crate::transport::http1::client::HeadError;
+use crate::transport::http2::{Arrival, Asked, Incoming, Over, Respond};
+use crate::transport::{Hints, Interim, Received, Stream, Wire};
+
+/// Answers a request in a task of its own.
+pub(super) fn begin(worker: &Rc<Worker>, client: &Rc<Client>, Arrival { request, respond }: Arrival) {
+    let active = client.begin();
+    // Boxed, since the runtime moves a task as a whole when it ends.
+    match request {
+        Ok(asked) => {
+            let (arrived, rest) = arrive(worker, &active, asked);
+            tokio::task::spawn_local(Box::pin(carry(worker.clone(), active, (arrived, rest, respond))));
+        }
+        Err(error) => {
+            let response = answer_no_request(worker, client, &error);
+            tokio::task::spawn_local(Box::pin(deliver(active, response, respond)));
+        }
+    }
+}
+
+/// What a stream needs to know of its request.
+struct Rest {
+    is_head: bool,
+    opening: Option<Opening>,
+    /// What the backend says before its response.
+    hints: Hints,
+}
+
+/// A stream that becomes a tunnel if the backend agrees: what comes on it, and where the whole goes then.
+struct Opening {
+    body: Option<Incoming>,
+    to: oneshot::Sender<Wire>,
+}
+
+/// Brings a request into the form in which any other arrives. `active` keeps its connection open as long as it is answered.
+fn arrive(worker: &Worker, active: &Active, asked: Asked) -> (Arrived, Rest) {
+    let Asked { mut request, body, is_websocket } = asked;
+    let is_head = request.method == Method::HEAD;
+    let (interim, hints) = Interim::new();
+    if is_websocket {
+        let (to, wire) = oneshot::channel();
+        let offer = Some(as_upgrade(&mut request, wire, worker, active.clone()));
+        let arrived = Arrived { request, body: Received::Nothing, offer, interim: None };
+        return (arrived, Rest { is_head, opening: Some(Opening { body, to }), hints });
+    }
+    let body = body.map_or(Received::Nothing, |body| {
+        Received::Http2(body.expected(request.seen.expect.then(|| interim.clone())))
+    });
+    let arrived = Arrived { request, body, offer: None, interim: Some(interim) };
+    (arrived, Rest { is_head, opening: None, hints })
+}
+
+/// Says why what came is no request that can be passed on.
+fn answer_no_request(worker: &Worker, client: &Client, error: &HeadError) -> Response<Body> {
+    let response = refuse(worker, error);
+    let (peer, status) = (client.line.peer, response.status.as_u16());
+    tracing::info!(%peer, status, %error, "refused an HTTP/2 request");
+    response
+}
+
+async fn deliver(_active: Active, response: Response<Body>, mut respond: Respond) {
+    let (status, fields, body) = without_hop(response, false);
+    respond.send_head(status, &fields, false);
+    send_body(body, respond).await;
+}
 
 /// Answers one request. Whatever ends it early, the client's reset or the end of its connection, ends the exchange with
 /// the backend too.
-pub(super) async fn carry(
+async fn carry(
     worker: Rc<Worker>,
-    (active, patience): (Active, Rc<Patience>),
-    (Asked { arrived, opening, hints }, mut respond): (Asked, SendResponse<Bytes>),
+    active: Active,
+    (arrived, Rest { is_head, opening, hints }, mut respond): (Arrived, Rest, Respond),
 ) {
-    let is_head = arrived.request.method == Method::HEAD;
     let mut answer = handle(&worker, active.client(), arrived);
     let answered = poll_fn(|cx| poll_answer(cx, &mut answer, &hints, &mut respond));
-    let Some(response) = answered.await else { return patience.count_given_up() };
+    let Some(response) = answered.await else { return };
     drop(hints);
-    let (head, body) = without_hop(response, is_head);
+    let (status, fields, body) = without_hop(response, is_head);
     let is_tunnel = body.is_tunnel();
-    let ends = is_head || is_bodiless(head.status()) || body.is_absent() || body.is_end_stream();
-    let Ok(send) = respond.send_response(head, ends && !is_tunnel) else { return };
+    let ends = is_head || is_bodiless(status) || body.is_absent() || body.is_end_stream();
+    respond.send_head(status, &fields, ends && !is_tunnel);
+    drop(fields);
     match opening.filter(|_| is_tunnel) {
         // Fails where the tunnel was given up meanwhile; then the stream is reset.
-        Some(Opening { receive, to }) => {
-            drop(to.send(Wire::Stream(Box::new(Stream::new(send, receive)))));
-        }
+        Some(Opening { body, to }) => drop(to.send(Wire::Stream(Box::new(Stream::new(respond, body))))),
         None if ends => {}
-        None => send_body(body, send).await,
+        None => send_body(body, respond).await,
     }
 }
 
@@ -48,23 +108,22 @@ fn poll_answer(
     cx: &mut Context<'_>,
     answer: &mut Answer,
     hints: &Hints,
-    respond: &mut SendResponse<Bytes>,
+    respond: &mut Respond,
 ) -> Poll<Option<Response<Body>>> {
-    if respond.poll_reset(cx).is_ready() {
+    if respond.poll_over(cx).is_ready() {
         return Poll::Ready(None);
     }
     let answered = Pin::new(answer).poll(cx);
     // Asked after the answer: the last hints may have come together with it.
     for hint in hints.take(cx) {
-        // Fails where the stream is over, which is heard of at the next call.
-        let _ = respond.send_informational(hint);
+        respond.send_interim(&hint);
     }
     Poll::Ready(Some(ready!(answered)))
 }
 
 /// Takes off what only HTTP/1 has, and says the length where there is one and it is known (RFC 9113 §8.2.2). What comes
 /// through a tunnel has none (RFC 9110 §9.3.6), nor has a 204 (§8.6).
-fn without_hop(response: Response<Body>, is_head: bool) -> (http::Response<()>, Body) {
+fn without_hop(response: Response<Body>, is_head: bool) -> (StatusCode, Fields, Body) {
     let Response { status, mut fields, body, .. } = response;
     if body.is_tunnel() || status == StatusCode::NO_CONTENT {
         fields.remove(&header::CONTENT_LENGTH);
@@ -74,11 +133,7 @@ fn without_hop(response: Response<Body>, is_head: bool) -> (http::Response<()>, 
     {
         fields.append(header::CONTENT_LENGTH, length.into());
     }
-    let mut head = http::Response::new(());
-    *head.status_mut() = status;
-    *head.headers_mut() = HeaderMap::from(&fields);
-    head.headers_mut().remove(header::CONNECTION);
-    (head, body)
+    (status, fields, body)
 }
 
 /// Whether a status has no body (RFC 9110 §6.4.1).
@@ -88,85 +143,43 @@ fn is_bodiless(status: StatusCode) -> bool {
 
 /// Sends a body as fast as the client takes it. It is reset where the backend breaks off, and where nothing moves for
 /// too long on either side.
-async fn send_body(mut body: Body, mut stream: SendStream<Bytes>) {
+async fn send_body(mut body: Body, mut respond: Respond) {
     loop {
-        let Ok(frame) = poll_fn(|cx| poll_frame(cx, &mut body, &mut stream)).await else { return };
-        let Some(frame) = frame else {
-            // Fails where the stream is over.
-            let _ = stream.send_data(Bytes::new(), true);
-            return;
-        };
-        let sent = match frame.into_data() {
-            Ok(data) => send_data(&mut body, &mut stream, data).await,
-            Err(frame) => match frame.into_trailers() {
-                Ok(trailers) => return drop(stream.send_trailers(trailers)),
-                Err(_) => Ok(()),
+        match poll_fn(|cx| poll_frame(cx, &mut body, &mut respond)).await {
+            Ok(Some(frame)) => match frame.into_data() {
+                Ok(data) if body.is_end_stream() => return respond.send_data(data, true),
+                Ok(data) if data.is_empty() => {}
+                Ok(data) => respond.send_data(data, false),
+                Err(frame) => return respond.send_trailers(frame.into_trailers().unwrap_or_default()),
             },
-        };
-        if sent.is_err() {
-            return;
+            Ok(None) => return respond.send_end(),
+            Err(Over) => return,
         }
     }
 }
 
-/// The stream is over.
-struct Over;
-
-type Frame = http_body::Frame<Bytes>;
-
+/// The next of a body, once all before it is on its way.
 fn poll_frame(
     cx: &mut Context<'_>,
     body: &mut Body,
-    send: &mut SendStream<Bytes>,
-) -> Poll<Result<Option<Frame>, Over>> {
-    match Pin::new(&mut *body).poll_frame(cx) {
-        // What is there is sent, which fails on a stream that is over.
-        Poll::Pending if is_over(cx, body, send) => Poll::Ready(Err(Over)),
+    respond: &mut Respond,
+) -> Poll<Result<Option<http_body::Frame<Bytes>>, Over>> {
+    let polled = match respond.poll_ready(cx)? {
+        Poll::Ready(()) => Pin::new(&mut *body).poll_frame(cx),
         Poll::Pending => Poll::Pending,
+    };
+    match polled {
+        // The exchange may be called to end while the client takes nothing, or the backend sends nothing.
+        Poll::Pending if body.is_called(cx) => {
+            respond.reset(Reason::CANCEL);
+            Poll::Ready(Err(Over))
+        }
+        Poll::Pending => respond.poll_over(cx).map(|_| Err(Over)),
         Poll::Ready(None) => Poll::Ready(Ok(None)),
         Poll::Ready(Some(Ok(frame))) => Poll::Ready(Ok(Some(frame))),
         Poll::Ready(Some(Err(_))) => {
-            send.send_reset(Reason::INTERNAL_ERROR);
+            respond.reset(Reason::INTERNAL_ERROR);
             Poll::Ready(Err(Over))
         }
     }
-}
-
-async fn send_data(body: &mut Body, send: &mut SendStream<Bytes>, mut data: Bytes) -> Result<(), Over> {
-    let ends = body.is_end_stream();
-    if data.is_empty() {
-        return if ends { send.send_data(data, true).map_err(|_| Over) } else { Ok(()) };
-    }
-    while !data.is_empty() {
-        send.reserve_capacity(data.len());
-        let room = match send.capacity() {
-            0 => poll_fn(|cx| poll_room(cx, body, send)).await?,
-            room => room,
-        };
-        let room = room.min(data.len());
-        let part = data.split_to(room);
-        let is_last = ends && data.is_empty();
-        send.send_data(part, is_last).map_err(|_| Over)?;
-    }
-    if ends { Err(Over) } else { Ok(()) }
-}
-
-/// Waits until the client takes more.
-fn poll_room(cx: &mut Context<'_>, body: &Body, send: &mut SendStream<Bytes>) -> Poll<Result<usize, Over>> {
-    if is_over(cx, body, send) {
-        return Poll::Ready(Err(Over));
-    }
-    send.poll_capacity(cx).map(|room| room.and_then(Result::ok).ok_or(Over))
-}
-
-/// Whether the client has reset the stream, or the exchange was called to end, in which case it is reset here.
-fn is_over(cx: &mut Context<'_>, body: &Body, send: &mut SendStream<Bytes>) -> bool {
-    if send.poll_reset(cx).is_ready() {
-        return true;
-    }
-    let is_called = body.is_called(cx);
-    if is_called {
-        send.send_reset(Reason::CANCEL);
-    }
-    is_called
 }

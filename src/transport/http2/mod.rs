@@ -1,0 +1,215 @@
+//! HTTP/2 with a client (RFC 9113): one connection, whose requests are answered by whoever serves it, all at one time.
+//! What a request means, and how long anything may take, is for others to say. Backends are spoken to by the h2 crate.
+//!
+//! All of a connection is one [`State`](state::State) in one thread. One task reads and writes the socket; those that
+//! answer requests put what they send straight into its buffer, in which responses that come together leave together. An
+//! idle connection holds no buffer, and its tables only if it has used them.
+
+mod fault;
+mod frame;
+mod hpack;
+mod incoming;
+mod receive;
+mod respond;
+mod section;
+mod send;
+mod state;
+mod stream;
+mod window;
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf as _, BytesMut};
+use tokio::io::AsyncWrite as _;
+
+use super::http1::client::{HeadError, HeadLimits};
+use super::{Wire, scratch};
+use crate::headers::Request;
+
+pub use fault::{Cut, Failure};
+pub use incoming::Incoming;
+pub use respond::{Over, Respond};
+
+use state::{Arrived, Awaited, Going, State};
+
+/// What a client begins with (RFC 9113 §3.4).
+pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Octets of a request body that a client may send before they are read: what is held back for a slow backend at most.
+const STREAM_WINDOW: u32 = 64 * 1024 - 1;
+/// The same for all streams of a connection together.
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// What a client is told at the beginning.
+#[derive(Debug, Clone, Copy)]
+pub struct Agreed {
+    /// How large a request head may be.
+    pub limits: HeadLimits,
+    /// Requests at one time.
+    pub streams: u32,
+}
+
+/// A client's connection.
+#[derive(Debug)]
+pub struct Connection {
+    state: Rc<RefCell<State>>,
+    wire: Wire,
+    /// Read, and less than a whole frame.
+    input: BytesMut,
+}
+
+/// A request, or why there is none that can be passed on, and the way back.
+#[derive(Debug)]
+pub struct Arrival {
+    /// The request itself.
+    pub request: Result<Asked, HeadError>,
+    /// Where its response goes.
+    pub respond: Respond,
+}
+
+/// A request on a stream.
+#[derive(Debug)]
+pub struct Asked {
+    /// The request without its body.
+    pub request: Box<Request>,
+    /// Its body; none if it ended with its head.
+    pub body: Option<Incoming>,
+    /// It asks for its stream to become a WebSocket (RFC 8441 §5).
+    pub is_websocket: bool,
+}
+
+impl Connection {
+    /// A connection of which `ahead` was read.
+    pub fn new(wire: Wire, ahead: &[u8], agreed: Agreed) -> Self {
+        let state = Rc::new(RefCell::new(State::new(agreed)));
+        let mut connection = Self { state, wire, input: BytesMut::new() };
+        connection.take(ahead);
+        connection
+    }
+
+    /// Whether the client has said that it speaks HTTP/2.
+    pub fn has_begun(&self) -> bool {
+        self.state.borrow().awaited == Awaited::Frames
+    }
+
+    /// The next request; `None` once there will be no more, and all that were answered are.
+    ///
+    /// # Errors
+    /// The client does not keep to the protocol, or the connection broke; either way all streams are over.
+    pub fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Arrival>, Failure>> {
+        loop {
+            let next = self.state.borrow_mut().arrived.pop_front();
+            if let Some(arrived) = next {
+                return Poll::Ready(Ok(Some(self.arrive(arrived))));
+            }
+            if let Some((reason, what)) = self.state.borrow().failure {
+                return Poll::Ready(Err(Failure::Refused(what, reason)));
+            }
+            // What follows from what was read leaves in one write.
+            let written = self.poll_write(cx)?;
+            let is_waiting = {
+                let mut state = self.state.borrow_mut();
+                if written.is_ready() && state.is_over() {
+                    return Poll::Ready(Ok(None));
+                }
+                state.is_full()
+            };
+            let read = if is_waiting { Poll::Pending } else { self.poll_read(cx)? };
+            match read {
+                Poll::Ready(0) => {
+                    self.state.borrow_mut().end();
+                    return Poll::Ready(Ok(None));
+                }
+                Poll::Ready(_) => {}
+                Poll::Pending => {
+                    self.state.borrow_mut().carrier = Some(cx.waker().clone());
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// Says that the connection ends: streams that begin before the client has heard of it are still answered.
+    pub fn say_goodbye(&mut self) {
+        self.state.borrow_mut().say_goodbye();
+    }
+
+    /// Ends the connection, and says which request was the last that was answered. What the client still sends is read and dropped: a socket that is closed with data unread
+    /// resets the connection, and the client could lose what was said last.
+    pub fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.state.borrow_mut().say_last();
+        if ready!(self.poll_write(cx)).is_err() || ready!(Pin::new(&mut self.wire).poll_shutdown(cx)).is_err()
+        {
+            return Poll::Ready(());
+        }
+        while let Ok(1..) = ready!(scratch::with(|scratch| self.wire.poll_octets(cx, scratch))) {}
+        Poll::Ready(())
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        self.state.borrow_mut().poll_write(cx, &mut self.wire)
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+        scratch::with(|scratch| {
+            let count = ready!(self.wire.poll_octets(cx, scratch))?;
+            self.take(scratch.get(..count).unwrap_or_default());
+            Poll::Ready(Ok(count))
+        })
+    }
+
+    /// Takes what has come, and keeps what of it is not whole.
+    fn take(&mut self, mut came: &[u8]) {
+        let mut state = self.state.borrow_mut();
+        while !came.is_empty() {
+            if self.input.is_empty() {
+                let taken = state.take(came);
+                self.input.extend_from_slice(came.get(taken..).unwrap_or_default());
+                return;
+            }
+            let missing = state.length_of_next(&self.input).saturating_sub(self.input.len());
+            let (first, rest) = came.split_at(missing.min(came.len()));
+            self.input.extend_from_slice(first);
+            came = rest;
+            let taken = state.take(&self.input);
+            self.input.advance(taken);
+            if self.input.is_empty() {
+                self.input = BytesMut::new();
+            }
+        }
+    }
+
+    fn arrive(&mut self, Arrived { key, request, has_body }: Arrived) -> Arrival {
+        let is_read = has_body && request.is_ok();
+        if let Some(stream) = self.state.borrow_mut().streams.get_mut(key) {
+            stream.handles = if is_read { 2 } else { 1 };
+            stream.is_unwanted = !is_read;
+        }
+        let respond = Respond::new(Rc::clone(&self.state), key);
+        let body = is_read.then(|| Incoming::new(Rc::clone(&self.state), key));
+        let request =
+            request.map(|head| Asked { request: head.request, body, is_websocket: head.is_websocket });
+        Arrival { request, respond }
+    }
+}
+
+impl Drop for Connection {
+    /// What is under way ends here.
+    fn drop(&mut self) {
+        self.state.borrow_mut().end();
+    }
+}
+
+impl State {
+    /// Whether nothing comes any more, neither from the client nor from here.
+    fn is_over(&mut self) -> bool {
+        let is_idle = self.open_count() == 0 && self.arrived.is_empty() && self.is_written();
+        if is_idle && self.client_goes && self.going != Going::Heard {
+            self.say_last();
+            return false;
+        }
+        is_idle && self.going == Going::Heard
+    }
+}
