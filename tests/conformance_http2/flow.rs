@@ -196,3 +196,80 @@ fn a_connection_that_nobody_reads_frees_its_exchanges() {
     eventually("they are given up", || proxy.status("a").in_flight == 0 && backend.requests().len() >= 50);
     goes_on(&mut Peer::open(proxy.address));
 }
+
+/// §5.2: streams share what the connection has room for, a frame of each in turn.
+#[test]
+fn bodies_take_turns() {
+    let backend = large();
+    let proxy = Proxy::to(&backend);
+    let mut peer = Peer::open_with(proxy.address, &[(4, 1 << 24)]);
+    peer.reading = Reading::Not;
+    let streams: Vec<u32> = (0..4).map(|_| peer.ask(&get("/large"))).collect();
+    let received = |peer: &Peer| streams.iter().map(|stream| peer.on(*stream).body.len()).collect::<Vec<_>>();
+    peer.until("the connection's window is full", |peer| received(peer).iter().sum::<usize>() == 65_535);
+    peer.until("all have begun", |peer| streams.iter().all(|stream| !peer.on(*stream).head.is_empty()));
+    // Now all wait for room, each with something to send.
+    let before = received(&peer);
+    for round in 1..=10 {
+        peer.grant(0, 4 * 16_384);
+        peer.until("it is used", |peer| received(peer).iter().sum::<usize>() == 65_535 + round * 4 * 16_384);
+        for (now, before) in received(&peer).iter().zip(&before) {
+            let more = now - before;
+            let share = round * 16_384;
+            assert!(more.abs_diff(share) <= 2 * 16_384, "{more} octets after {round} rounds of {share}");
+        }
+    }
+}
+
+/// §5.2: whatever the windows are, and whoever is slower, bodies arrive as they were sent.
+#[test]
+fn bodies_arrive_whole_both_ways_at_one_time() {
+    let backend = Backend::start("a", |conn| {
+        while let Some(request) = conn.request() {
+            conn.send(crate::support::backend::ok(&request.text()));
+        }
+    });
+    let proxy = Proxy::to(&backend);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for (window, connection_window) in [(100, 65_535), (20_000, 70_000), (1 << 20, 65_535), (65_535, 1 << 20)]
+    {
+        runtime.block_on(async {
+            let socket = tokio::net::TcpStream::connect(proxy.address).await.unwrap();
+            let mut builder = h2::client::Builder::new();
+            builder.initial_window_size(window).initial_connection_window_size(connection_window);
+            let (client, connection) = builder.handshake::<_, bytes::Bytes>(socket).await.unwrap();
+            tokio::spawn(connection);
+            let echoes = (0..40).map(|n| {
+                let length = if window < 1000 { n * 50 } else { n * 7919 };
+                echo(client.clone(), u8::try_from(n).unwrap(), length)
+            });
+            let echoes: Vec<_> = echoes.map(tokio::spawn).collect();
+            for echo in echoes {
+                echo.await.unwrap();
+            }
+        });
+    }
+    eventually("nothing is left", || proxy.status("a").in_flight == 0);
+}
+
+/// Sends so many of an octet, in pieces of several sizes, and reads them back.
+async fn echo(client: h2::client::SendRequest<bytes::Bytes>, octet: u8, length: usize) {
+    let mut client = client.ready().await.unwrap();
+    let (response, mut send) =
+        client.send_request(http::Request::post("http://h/echo").body(()).unwrap(), false).unwrap();
+    let mut left = bytes::Bytes::from(vec![octet; length]);
+    while !left.is_empty() {
+        send.reserve_capacity(left.len().min(usize::from(octet) * 333 + 1));
+        let room = std::future::poll_fn(|cx| send.poll_capacity(cx)).await.unwrap().unwrap();
+        send.send_data(left.split_to(room.min(left.len())), false).unwrap();
+    }
+    send.send_data(bytes::Bytes::new(), true).unwrap();
+    let mut body = response.await.unwrap().into_body();
+    let mut got = Vec::new();
+    while let Some(data) = body.data().await {
+        let data = data.unwrap();
+        got.extend_from_slice(&data);
+        body.flow_control().release_capacity(data.len()).unwrap();
+    }
+    assert!(got == vec![octet; length], "{} of {length} octets of {octet}", got.len());
+}

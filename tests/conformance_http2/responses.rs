@@ -290,3 +290,45 @@ fn a_backend_that_takes_too_long_is_504_or_a_reset() {
     assert!(got.reset.is_some() && !got.ended && got.text() == "he", "{got:?}");
     eventually("both are given up", || backend.open() == 0);
 }
+
+/// §4.3, §6.10: a head that is longer than a frame may be.
+#[test]
+fn a_long_head_comes_in_several_frames() {
+    let (long, longer) = ("v".repeat(16_000), "w".repeat(20_000));
+    let answer =
+        format!("HTTP/1.1 200 OK\r\nx-long: {long}\r\nx-longer: {longer}\r\ncontent-length: 2\r\n\r\nhi");
+    let backend = Backend::start("a", move |conn| {
+        conn.request();
+        conn.send(&answer);
+    });
+    let got = Peer::open(Proxy::to(&backend).address).get("/case");
+    assert_eq!((got.status(), got.text().as_str()), (200, "hi"));
+    assert_eq!((got.field("x-long"), got.field("x-longer")), (Some(&long[..]), Some(&longer[..])));
+}
+
+/// RFC 7541 §4.2: whatever size the client's table has, and changes to.
+#[test]
+fn heads_are_understood_whatever_the_table() {
+    let backend = Backend::start("a", |conn| {
+        while let Some(request) = conn.request() {
+            let path = request.target();
+            conn.send(format!(
+                "HTTP/1.1 200 OK\r\nx-same: always the same\r\nx-path: {path}\r\ncontent-length: 1\r\n\r\na"
+            ));
+        }
+    });
+    let proxy = Proxy::to(&backend);
+    for sizes in [[4096, 4096], [0, 4096], [4096, 0], [100, 50], [70_000, 200]] {
+        let mut peer = Peer::open_with(proxy.address, &[(1, sizes[0])]);
+        for (n, size) in sizes.into_iter().cycle().take(12).enumerate() {
+            let path = format!("/{n}");
+            let got = peer.get(&path);
+            assert_eq!(
+                (got.field("x-path"), got.field("x-same")),
+                (Some(&path[..]), Some("always the same"))
+            );
+            // What the client never says is not used: this decoder takes 4096.
+            peer.send(settings(&[(1, size)]));
+        }
+    }
+}

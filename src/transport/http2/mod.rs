@@ -56,9 +56,12 @@ pub struct Agreed {
 pub struct Connection {
     state: Rc<RefCell<State>>,
     wire: Wire,
-    /// Read, and less than a whole frame.
-    input: BytesMut,
+    intake: Intake,
 }
+
+/// What was read and is less than a whole frame.
+#[derive(Debug, Default)]
+struct Intake(BytesMut);
 
 /// A request, or why there is none that can be passed on, and the way back.
 #[derive(Debug)]
@@ -83,10 +86,10 @@ pub struct Asked {
 impl Connection {
     /// A connection of which `ahead` was read.
     pub fn new(wire: Wire, ahead: &[u8], agreed: Agreed) -> Self {
-        let state = Rc::new(RefCell::new(State::new(agreed)));
-        let mut connection = Self { state, wire, input: BytesMut::new() };
-        connection.take(ahead);
-        connection
+        let mut state = State::new(agreed);
+        let mut intake = Intake::default();
+        intake.take(&mut state, ahead);
+        Self { state: Rc::new(RefCell::new(state)), wire, intake }
     }
 
     /// Whether the client has said that it speaks HTTP/2.
@@ -155,30 +158,9 @@ impl Connection {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
         scratch::with(|scratch| {
             let count = ready!(self.wire.poll_octets(cx, scratch))?;
-            self.take(scratch.get(..count).unwrap_or_default());
+            self.intake.take(&mut self.state.borrow_mut(), scratch.get(..count).unwrap_or_default());
             Poll::Ready(Ok(count))
         })
-    }
-
-    /// Takes what has come, and keeps what of it is not whole.
-    fn take(&mut self, mut came: &[u8]) {
-        let mut state = self.state.borrow_mut();
-        while !came.is_empty() {
-            if self.input.is_empty() {
-                let taken = state.take(came);
-                self.input.extend_from_slice(came.get(taken..).unwrap_or_default());
-                return;
-            }
-            let missing = state.length_of_next(&self.input).saturating_sub(self.input.len());
-            let (first, rest) = came.split_at(missing.min(came.len()));
-            self.input.extend_from_slice(first);
-            came = rest;
-            let taken = state.take(&self.input);
-            self.input.advance(taken);
-            if self.input.is_empty() {
-                self.input = BytesMut::new();
-            }
-        }
     }
 
     fn arrive(&mut self, Arrived { key, request, has_body }: Arrived) -> Arrival {
@@ -202,6 +184,27 @@ impl Drop for Connection {
     }
 }
 
+impl Intake {
+    /// Hands over what has come, and keeps what of it is not whole.
+    fn take(&mut self, state: &mut State, mut came: &[u8]) {
+        while !came.is_empty() {
+            if self.0.is_empty() {
+                let taken = state.take(came);
+                return self.0.extend_from_slice(came.get(taken..).unwrap_or_default());
+            }
+            let missing = state.length_of_next(&self.0).saturating_sub(self.0.len());
+            let (first, rest) = came.split_at(missing.min(came.len()));
+            self.0.extend_from_slice(first);
+            came = rest;
+            let taken = state.take(&self.0);
+            self.0.advance(taken);
+            if self.0.is_empty() {
+                self.0 = BytesMut::new();
+            }
+        }
+    }
+}
+
 impl State {
     /// Whether nothing comes any more, neither from the client nor from here.
     fn is_over(&mut self) -> bool {
@@ -211,5 +214,68 @@ impl State {
             return false;
         }
         is_idle && self.going == Going::Heard
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use proptest::prelude::*;
+
+    const AGREED: Agreed = Agreed { limits: HeadLimits { octets: 4096, fields: 20 }, streams: 10 };
+
+    /// A frame that may make sense.
+    fn any_frame() -> impl Strategy<Value = Vec<u8>> {
+        let stream = prop_oneof![Just(0), Just(1), Just(3), Just(5), 0..10_u32];
+        let payload = prop_oneof![
+            // `GET http://h/`, whole and in parts.
+            Just(b"\x82\x86\x84\x41\x01h".to_vec()),
+            Just(b"\x82\x86".to_vec()),
+            Just(b"\x84\x41\x01h".to_vec()),
+            prop::collection::vec(any::<u8>(), 0..20),
+            prop::collection::vec(any::<u8>(), 4),
+            prop::collection::vec(any::<u8>(), 8),
+        ];
+        let flags = prop_oneof![Just(0), Just(4), Just(5), any::<u8>()];
+        (0..11_u8, flags, stream, payload).prop_map(|(kind, flags, stream, payload)| {
+            let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+            frame.extend([kind, flags]);
+            frame.extend(stream.to_be_bytes());
+            frame.extend(payload);
+            frame
+        })
+    }
+
+    /// What is there after these octets, in pieces of these sizes.
+    fn after(octets: &[u8], sizes: &[usize]) -> (State, Vec<(u32, bool)>) {
+        let (mut state, mut intake, mut rest) = (State::new(AGREED), Intake::default(), octets);
+        for size in sizes.iter().cycle() {
+            let (piece, behind) = rest.split_at((*size).min(rest.len()));
+            intake.take(&mut state, piece);
+            rest = behind;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        let streams = state.streams.iter().map(|(_, stream)| (stream.id, stream.has_ended)).collect();
+        (state, streams)
+    }
+
+    proptest! {
+        #[test]
+        fn however_frames_are_cut_they_mean_the_same(
+            frames in prop::collection::vec(any_frame(), 0..20),
+            sizes in prop::collection::vec(1..40_usize, 1..5),
+        ) {
+            let settings = vec![0, 0, 0, 4, 0, 0, 0, 0, 0];
+            let octets = [PREFACE.to_vec(), settings, frames.concat()].concat();
+            let (whole, streams) = after(&octets, &[octets.len()]);
+            let (cut, same_streams) = after(&octets, &sizes);
+            prop_assert_eq!(&whole.out, &cut.out);
+            prop_assert_eq!((whole.failure, streams), (cut.failure, same_streams));
+            prop_assert!(whole.open_count() <= 10 && whole.open_count() == whole.arrived.len());
+            prop_assert_eq!(whole.failure.is_some() && whole.open_count() > 0, false);
+        }
     }
 }

@@ -390,3 +390,62 @@ fn may_be_in_authority(octet: u8) -> bool {
                 | b'='
         )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: HeadLimits = HeadLimits { octets: 4096, fields: 20 };
+
+    /// A literal that no table may have, with its name as it is (RFC 7541 §6.2.3).
+    fn secret(name: &str, value: &str) -> Vec<u8> {
+        let text = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
+        [vec![0x10], text(name), text(value)].concat()
+    }
+
+    /// `GET http://h/`, and what comes behind.
+    fn get(more: &[u8]) -> Vec<u8> {
+        [&[0x82, 0x86, 0x84, 0x41, 1, b'h'][..], more].concat()
+    }
+
+    fn read(block: &[u8]) -> Result<Head, Unfit> {
+        request(&mut Decoder::default(), block, &LIMITS).expect("a section")
+    }
+
+    #[test]
+    fn fields_are_lines_that_can_be_passed_on() {
+        let head = read(&get(&[b"\x00\x01x\x02yz", &secret("x-s", "1")[..]].concat())).expect("a request");
+        let mut out = Vec::new();
+        head.request.fields.write(&mut out);
+        assert_eq!(String::from_utf8(out).expect("text"), "host: h\r\nx: yz\r\nx-s: 1\r\n");
+        assert_eq!((head.request.method, head.request.uri), (Method::GET, Uri::from_static("/")));
+    }
+
+    #[test]
+    fn secrets_stay_secrets() {
+        let crumbs =
+            [secret("cookie", "a=1"), b"\x00\x06cookie\x03b=2".to_vec(), secret("x-s", "1")].concat();
+        let head = read(&get(&[&crumbs[..], b"\x00\x01x\x02yz"].concat())).expect("a request");
+        let fields = head.request.fields.each();
+        let fields: Vec<_> =
+            fields.map(|(name, value, is_sensitive)| (name.as_str(), value, is_sensitive)).collect();
+        let expected: [(&str, &[u8], bool); 4] =
+            [("host", b"h", false), ("x-s", b"1", true), ("x", b"yz", false), ("cookie", b"a=1; b=2", true)];
+        assert_eq!(fields, expected);
+    }
+
+    #[test]
+    fn what_is_malformed_is_that_before_all_else() {
+        let long = [&[0x10, 1, b'x', 0x7f, 0x81, 0x1f][..], &[b'v'; 4096]].concat();
+        assert_eq!(read(&get(&long)).expect_err("too long"), Unfit::Refused(HeadError::TooLong));
+        let malformed = read(&get(&[&secret("x", " padded"), &secret("connection", "x")[..]].concat()));
+        assert!(matches!(malformed, Err(Unfit::Malformed(_))), "{malformed:?}");
+    }
+
+    #[test]
+    fn masses_end_the_connection() {
+        let many = get(&secret("x-long", &"v".repeat(100)).repeat(200));
+        let ended = request(&mut Decoder::default(), &many, &LIMITS);
+        assert!(matches!(ended, Err(Fault::Connection(Reason::ENHANCE_YOUR_CALM, _))), "{ended:?}");
+    }
+}

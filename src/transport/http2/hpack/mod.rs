@@ -114,4 +114,17 @@ mod tests {
         encoder.head(StatusCode::OK, &fields, &mut block);
         assert_eq!(block.len(), 3);
     }
+
+    #[test]
+    fn secrets_are_in_no_table() {
+        let (mut encoder, mut block) = (Encoder::default(), Vec::new());
+        let mut value = HeaderValue::from_static("1");
+        value.set_sensitive(true);
+        let fields = Fields::from_iter([(HeaderName::from_static("x-s"), value)]);
+        for _ in 0..2 {
+            block.clear();
+            encoder.head(StatusCode::OK, &fields, &mut block);
+            assert_eq!(block, b"\x88\x10\x03x-s\x011");
+        }
+    }
 }
