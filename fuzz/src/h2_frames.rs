@@ -340,14 +340,36 @@ impl Session {
 
 fn some_fields(block: &mut Vec<u8>, input: &mut Input<'_>) {
     for _ in 0..input.octet() % 8 {
+        let how = match input.octet() % 8 {
+            // One of a table, or a new size for that (RFC 7541 §6.1, §6.3).
+            0 => {
+                block.push(input.octet() | 0x80);
+                continue;
+            }
+            1 => {
+                block.push(input.octet() & 0x1f | 0x20);
+                continue;
+            }
+            2..=4 => ADDED,
+            5 => NEVER,
+            _ => PLAIN,
+        };
         let (name, value) = (input.word(&NAMES), input.word(&VALUES));
-        field(block, name, value);
+        literal(block, how, name, value);
     }
 }
 
-/// A field as a literal without indexing (RFC 7541 §6.2.2).
+/// Literals (RFC 7541 §6.2): for the table, not for this one, and for none.
+const ADDED: u8 = 0x40;
+const PLAIN: u8 = 0;
+const NEVER: u8 = 0x10;
+
 fn field(block: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    block.push(0);
+    literal(block, PLAIN, name, value);
+}
+
+fn literal(block: &mut Vec<u8>, how: u8, name: &[u8], value: &[u8]) {
+    block.push(how);
     for text in [name, value] {
         block.push(u8::try_from(text.len()).unwrap());
         block.extend_from_slice(text);

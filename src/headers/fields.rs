@@ -203,7 +203,7 @@ impl Field {
 }
 
 /// Fields that come without the octets of a head of HTTP/1: those are made, so that it is as cheap to pass them on.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Lines {
     octets: Vec<u8>,
     list: Vec<Field>,

@@ -271,6 +271,11 @@ pub(super) enum Form {
 }
 
 impl Form {
+    /// The form for a request.
+    pub(super) fn wanted_by(request: &Request) -> Self {
+        if is_grpc(request) { Self::Grpc } else { Self::of(request.fields.get(&header::ACCEPT)) }
+    }
+
     /// The form for a request that has this `Accept`.
     pub(super) fn of(accept: Option<&[u8]>) -> Self {
         let accept = accept.unwrap_or_default();

@@ -89,12 +89,12 @@ pub(crate) fn handle(worker: &Rc<Worker>, client: &Rc<Client>, arrived: Arrived)
     }
 }
 
-/// Answers what is no request. The connection that it came on has to end.
-pub(crate) fn refuse(worker: &Worker, error: &HeadError) -> Response<Body> {
+/// Answers what is no request, in a form that suits what is known of it. Over HTTP/1 the connection has to end.
+pub(crate) fn refuse(worker: &Worker, error: &HeadError, known: Option<&Request>) -> Response<Body> {
     let error = Error::from(error);
     worker.tally().unrouted.count(error.status().as_u16());
     worker.reached(&error);
-    error.response(Form::Text)
+    error.response(known.map_or(Form::Text, Form::wanted_by))
 }
 
 /// The answer to a request, as soon as there is one.

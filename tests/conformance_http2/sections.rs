@@ -247,3 +247,27 @@ fn coded_strings_are_understood() {
         (Some("www.example.com"), Some("custom-value"))
     );
 }
+
+/// A refusal comes in the form that suits its request: nothing behind the head for `HEAD` (RFC 9110 §9.3.2), JSON for those
+/// who ask for it, and for gRPC a status of its own.
+#[test]
+fn a_refusal_suits_its_request() {
+    let backend = Backend::named("a");
+    let proxy = Proxy::to(&backend);
+    let mut peer = Peer::open(proxy.address);
+    let long = "v".repeat(70_000);
+    let mut ask = |method, name, value| {
+        let stream = peer.ask(&with(request(method, "/case"), &[(name, value), ("x-padded", " v")]));
+        peer.answer(stream)
+    };
+    let got = ask("HEAD", "accept", "*/*");
+    assert_eq!((got.status(), got.body.len(), got.ended), (400, 0, true));
+    let got = ask("POST", "content-type", "application/grpc");
+    assert_eq!((got.status(), got.field("grpc-status")), (200, Some("13")));
+    let got = ask("GET", "accept", "application/json");
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&got.body).unwrap()["status"], 400);
+    let section = cut(&with(request("HEAD", "/case"), &[("x-long", &long)]), 16_000);
+    let got = Peer::open(proxy.address).send(section).answer(1);
+    assert_eq!((got.status(), got.body.len(), got.ended), (431, 0, true));
+    assert!(backend.requests().is_empty());
+}

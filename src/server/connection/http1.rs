@@ -182,7 +182,7 @@ impl Talk<'_> {
     /// Says why what came is no request; nothing that follows can be one.
     async fn refuse(&mut self, error: HeadError) -> Result<Next, End> {
         self.client.pulse.set(Activity::Busy);
-        let response = refuse(&self.station.worker, &error);
+        let response = refuse(&self.station.worker, &error, None);
         let (peer, status) = (self.client.line.peer, response.status.as_u16());
         tracing::info!(%peer, status, %error, "refused what is not HTTP/1.1, or too large a head");
         self.deliver(response, Said::NOTHING).await?;

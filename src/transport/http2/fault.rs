@@ -4,6 +4,9 @@ use std::io;
 
 use h2::Reason;
 
+use crate::headers::Request;
+use crate::transport::http1::client::HeadError;
+
 /// Something that a client did wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -23,6 +26,15 @@ impl Fault {
     pub(super) const fn size(what: &'static str) -> Self {
         Self::Connection(Reason::FRAME_SIZE_ERROR, what)
     }
+}
+
+/// A request that is none that can be passed on.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Why.
+    pub error: HeadError,
+    /// What is known of it.
+    pub request: Box<Request>,
 }
 
 /// How a connection ended that was not to end.

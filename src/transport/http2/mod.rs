@@ -25,11 +25,11 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf as _, BytesMut};
 use tokio::io::AsyncWrite as _;
 
-use super::http1::client::{HeadError, HeadLimits};
+use super::http1::client::HeadLimits;
 use super::{Wire, scratch};
 use crate::headers::Request;
 
-pub use fault::{Cut, Failure};
+pub use fault::{Cut, Failure, Refusal};
 pub use incoming::Incoming;
 pub use respond::{Over, Respond};
 
@@ -67,7 +67,7 @@ struct Intake(BytesMut);
 #[derive(Debug)]
 pub struct Arrival {
     /// The request itself.
-    pub request: Result<Asked, HeadError>,
+    pub request: Result<Asked, Refusal>,
     /// Where its response goes.
     pub respond: Respond,
 }

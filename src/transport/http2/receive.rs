@@ -5,7 +5,7 @@ use h2::Reason;
 
 use super::fault::Fault;
 use super::frame::{HEAD, Head, Kind, LONGEST, flag, setting};
-use super::section::{self, Unfit};
+use super::section;
 use super::state::{Awaited, Going, Partial, State};
 use super::window::{self, Window};
 use super::{PREFACE, frame};
@@ -197,22 +197,18 @@ impl State {
         }
         self.last = stream;
         let limits = &self.agreed.limits;
-        let request = section::request(&mut self.decoder, block, limits)?;
+        let request = section::request(&mut self.decoder, block, limits, stream)?;
         if self.going == Going::Heard {
             return Ok(());
         }
         if let Some(fault) = fault {
             return Err(fault);
         }
-        let malformed = |what| Err(Fault::Stream(stream, Reason::PROTOCOL_ERROR, what));
-        let request = match request {
-            Ok(head) if ends_stream && head.length.is_some_and(|length| length > 0) => {
-                return malformed("there is no body where one was said");
-            }
-            Ok(head) => Ok(head),
-            Err(Unfit::Malformed(what)) => return malformed(what),
-            Err(Unfit::Refused(error)) => Err(error),
-        };
+        let length = request.as_ref().ok().and_then(|head| head.length);
+        if ends_stream && length.is_some_and(|length| length > 0) {
+            let what = "there is no body where one was said";
+            return Err(Fault::Stream(stream, Reason::PROTOCOL_ERROR, what));
+        }
         if self.open_count() >= self.agreed.streams as usize {
             return Err(Fault::Stream(stream, Reason::REFUSED_STREAM, "more streams than were agreed"));
         }
@@ -220,7 +216,10 @@ impl State {
     }
 
     fn take_trailers(&mut self, id: u32, block: &[u8], ends_stream: bool) -> Result<(), Fault> {
-        let trailers = section::trailers(&mut self.decoder, block, &self.agreed.limits)?;
+        let trailers = section::trailers(&mut self.decoder, block, &self.agreed.limits, id);
+        if let Err(fault @ Fault::Connection(..)) = trailers {
+            return Err(fault);
+        }
         let Some(key) = self.find(id) else {
             return if self.remembers(id) {
                 Ok(())
@@ -239,7 +238,7 @@ impl State {
         if stream.left.is_some_and(|left| left > 0) {
             return Err(malformed("a body is not as long as was said"));
         }
-        let trailers = trailers.map_err(malformed)?;
+        let trailers = trailers?;
         if !trailers.is_empty() {
             stream.trailers = Some(Box::new(trailers));
         }

@@ -5,7 +5,7 @@ use h2::Reason;
 use http::uri::{PathAndQuery, Uri};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 
-use super::fault::Fault;
+use super::fault::{Fault, Refusal};
 use super::hpack::{Decoder, Field, Garbled, Name, Wrong};
 use crate::headers::{self, Fields, Lines, Request, Seen};
 use crate::transport::http1::Nonsense;
@@ -24,7 +24,7 @@ pub(super) struct Head {
 
 /// Why a section is no request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unfit {
+enum Unfit {
     /// It is malformed (RFC 9113 §8.1.1).
     Malformed(&'static str),
     /// It is none that can be passed on.
@@ -43,15 +43,16 @@ impl From<Garbled> for Fault {
     }
 }
 
-/// Reads the section of a request.
+/// Reads the section of a request on `stream`.
 ///
 /// # Errors
-/// What ends the connection.
+/// What ends the stream or the connection; the inner error is answered.
 pub(super) fn request(
     decoder: &mut Decoder,
     block: &[u8],
     limits: &HeadLimits,
-) -> Result<Result<Head, Unfit>, Fault> {
+    stream: u32,
+) -> Result<Result<Head, Refusal>, Fault> {
     let mut draft = Draft::new();
     let mut size = Size { octets: 0, limits };
     decoder.decode(block, |field| {
@@ -64,19 +65,20 @@ pub(super) fn request(
         }
         Ok::<_, Fault>(())
     })?;
-    Ok(draft.finish())
+    draft.finish(stream)
 }
 
-/// Reads the section of trailer fields; the inner error says why it is malformed.
+/// Reads the section of trailer fields on `stream`.
 ///
 /// # Errors
-/// What ends the connection.
+/// What ends the stream or the connection.
 pub(super) fn trailers(
     decoder: &mut Decoder,
     block: &[u8],
     limits: &HeadLimits,
-) -> Result<Result<HeaderMap, &'static str>, Fault> {
-    let (mut fields, mut wrong) = (HeaderMap::new(), None);
+    stream: u32,
+) -> Result<HeaderMap, Fault> {
+    let (mut fields, mut is_malformed) = (HeaderMap::new(), false);
     let mut size = Size { octets: 0, limits };
     decoder.decode(block, |field| {
         let is_within = size.add(&field)? && fields.len() < limits.fields;
@@ -87,11 +89,12 @@ pub(super) fn trailers(
                 // There are no more than a head may have.
                 let _ = fields.try_append(name.clone(), value);
             }
-            _ => wrong = Some("trailer fields that there may not be"),
+            _ => is_malformed = true,
         }
         Ok::<_, Fault>(())
     })?;
-    Ok(wrong.map_or(Ok(fields), Err))
+    let malformed = Fault::Stream(stream, Reason::PROTOCOL_ERROR, "trailer fields that there may not be");
+    if is_malformed { Err(malformed) } else { Ok(fields) }
 }
 
 /// How large a section is so far (§6.5.2).
@@ -281,10 +284,24 @@ impl Draft {
         }
     }
 
-    fn finish(self) -> Result<Head, Unfit> {
+    /// What came of it all; the outer error is one of the stream.
+    fn finish(mut self, stream: u32) -> Result<Result<Head, Refusal>, Fault> {
         let octets = Bytes::copy_from_slice(self.lines.octets());
-        let (mut fields, gathered) = self.lines.finish(octets);
+        let (fields, gathered) = std::mem::take(&mut self.lines).finish(octets);
         scratch::give_back(gathered);
+        let method = self.method.clone().unwrap_or_default();
+        let (version, seen) = (Version::HTTP_2, self.seen);
+        let mut request = Box::new(Request { method, uri: Uri::default(), version, fields, seen });
+        let is_websocket = self.protocol == Some(true);
+        match self.complete(&mut request) {
+            Ok(length) => Ok(Ok(Head { request, length, is_websocket })),
+            Err(Unfit::Refused(error)) => Ok(Err(Refusal { error, request })),
+            Err(Unfit::Malformed(what)) => Err(Fault::Stream(stream, Reason::PROTOCOL_ERROR, what)),
+        }
+    }
+
+    /// Completes a request by what is not one of its fields; returns the length of its body, where that was said.
+    fn complete(self, request: &mut Request) -> Result<Option<u64>, Unfit> {
         if let Some(unfit) = self.wrong {
             return Err(unfit);
         }
@@ -293,7 +310,8 @@ impl Draft {
         if self.protocol.is_some() && !is_connect {
             return Err(Unfit::Malformed("a :protocol without CONNECT"));
         }
-        let uri = match self.path {
+        let Request { uri, fields, seen, .. } = request;
+        *uri = match self.path {
             Some(path) if self.has_scheme && (!is_connect || self.protocol.is_some()) => Uri::from(path),
             None if is_connect && self.protocol.is_none() && !self.has_scheme && self.has_authority => {
                 let host = fields.get(&header::HOST).unwrap_or_default();
@@ -301,17 +319,14 @@ impl Draft {
             }
             _ => return Err(Unfit::Malformed("the pseudo-fields are not those of a request")),
         };
-        let mut seen = self.seen;
         if self.has_authority {
-            say_host_once(&mut fields, &mut seen)?;
+            say_host_once(fields, seen)?;
         }
         if let Some(cookie) = self.cookie {
-            cookie.join(&mut fields);
+            cookie.join(fields);
         }
         let is_websocket = self.protocol == Some(true);
-        let length = if seen.content_length { Some(length(&fields, is_websocket)?) } else { None };
-        let request = Box::new(Request { method, uri, version: Version::HTTP_2, fields, seen });
-        Ok(Head { request, length, is_websocket })
+        if seen.content_length { length(fields, is_websocket).map(Some) } else { Ok(None) }
     }
 }
 
@@ -408,13 +423,17 @@ mod tests {
         [&[0x82, 0x86, 0x84, 0x41, 1, b'h'][..], more].concat()
     }
 
-    fn read(block: &[u8]) -> Result<Head, Unfit> {
-        request(&mut Decoder::default(), block, &LIMITS).expect("a section")
+    fn read(block: &[u8]) -> Result<Result<Head, Refusal>, Fault> {
+        request(&mut Decoder::default(), block, &LIMITS, 1)
+    }
+
+    fn good(block: &[u8]) -> Head {
+        read(block).expect("well-formed").expect("a request")
     }
 
     #[test]
     fn fields_are_lines_that_can_be_passed_on() {
-        let head = read(&get(&[b"\x00\x01x\x02yz", &secret("x-s", "1")[..]].concat())).expect("a request");
+        let head = good(&get(&[b"\x00\x01x\x02yz", &secret("x-s", "1")[..]].concat()));
         let mut out = Vec::new();
         head.request.fields.write(&mut out);
         assert_eq!(String::from_utf8(out).expect("text"), "host: h\r\nx: yz\r\nx-s: 1\r\n");
@@ -425,7 +444,7 @@ mod tests {
     fn secrets_stay_secrets() {
         let crumbs =
             [secret("cookie", "a=1"), b"\x00\x06cookie\x03b=2".to_vec(), secret("x-s", "1")].concat();
-        let head = read(&get(&[&crumbs[..], b"\x00\x01x\x02yz"].concat())).expect("a request");
+        let head = good(&get(&[&crumbs[..], b"\x00\x01x\x02yz"].concat()));
         let fields = head.request.fields.each();
         let fields: Vec<_> =
             fields.map(|(name, value, is_sensitive)| (name.as_str(), value, is_sensitive)).collect();
@@ -437,15 +456,16 @@ mod tests {
     #[test]
     fn what_is_malformed_is_that_before_all_else() {
         let long = [&[0x10, 1, b'x', 0x7f, 0x81, 0x1f][..], &[b'v'; 4096]].concat();
-        assert_eq!(read(&get(&long)).expect_err("too long"), Unfit::Refused(HeadError::TooLong));
+        let refusal = read(&get(&long)).expect("well-formed").expect_err("too long");
+        assert_eq!((refusal.error, refusal.request.method), (HeadError::TooLong, Method::GET));
         let malformed = read(&get(&[&secret("x", " padded"), &secret("connection", "x")[..]].concat()));
-        assert!(matches!(malformed, Err(Unfit::Malformed(_))), "{malformed:?}");
+        assert!(matches!(malformed, Err(Fault::Stream(1, Reason::PROTOCOL_ERROR, _))), "{malformed:?}");
     }
 
     #[test]
     fn masses_end_the_connection() {
         let many = get(&secret("x-long", &"v".repeat(100)).repeat(200));
-        let ended = request(&mut Decoder::default(), &many, &LIMITS);
+        let ended = read(&many);
         assert!(matches!(ended, Err(Fault::Connection(Reason::ENHANCE_YOUR_CALM, _))), "{ended:?}");
     }
 }

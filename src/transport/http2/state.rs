@@ -8,13 +8,12 @@ use bytes::{Bytes, BytesMut};
 use h2::Reason;
 use slab::Slab;
 
-use super::fault::{Cut, Fault};
+use super::fault::{Cut, Fault, Refusal};
 use super::hpack::{Decoder, Encoder};
 use super::section::Head;
 use super::stream::{Sending, Stream};
 use super::window::{self, Window};
 use super::{Agreed, CONNECTION_WINDOW, STREAM_WINDOW, frame};
-use crate::transport::http1::client::HeadError;
 use crate::transport::scratch;
 
 /// Streams that may be reset because of what the client does wrong, over the life of a connection.
@@ -73,7 +72,7 @@ pub(super) struct State {
 #[derive(Debug)]
 pub(super) struct Arrived {
     pub(super) key: usize,
-    pub(super) request: Result<Head, HeadError>,
+    pub(super) request: Result<Head, Refusal>,
     /// It has not ended with its head.
     pub(super) has_body: bool,
 }
@@ -174,7 +173,7 @@ impl State {
         &mut self,
         id: u32,
         ends_stream: bool,
-        request: Result<Head, HeadError>,
+        request: Result<Head, Refusal>,
     ) -> Result<(), Fault> {
         self.begun += 1;
         if self.given_up >= FREE && self.given_up > self.begun / 2 {

@@ -13,8 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::headers::{Fields, Response};
 use crate::proxy::{Active, Answer, Arrived, Body, Client, Worker, as_upgrade, handle, refuse};
-use crate::transport::http1::client::HeadError;
-use crate::transport::http2::{Arrival, Asked, Incoming, Over, Respond};
+use crate::transport::http2::{Arrival, Asked, Incoming, Over, Refusal, Respond};
 use crate::transport::{Hints, Interim, Received, Stream, Wire};
 
 /// Answers a request in a task of its own.
@@ -26,9 +25,15 @@ pub(super) fn begin(worker: &Rc<Worker>, client: &Rc<Client>, Arrival { request,
             let (arrived, rest) = arrive(worker, &active, asked);
             tokio::task::spawn_local(Box::pin(carry(worker.clone(), active, (arrived, rest, respond))));
         }
-        Err(error) => {
-            let response = answer_no_request(worker, client, &error);
-            tokio::task::spawn_local(Box::pin(deliver(active, response, respond)));
+        Err(Refusal { error, request }) => {
+            let response = refuse(worker, &error, Some(&request));
+            let (peer, status) = (client.line.peer, response.status.as_u16());
+            tracing::info!(%peer, status, %error, "refused an HTTP/2 request");
+            let is_head = request.method == Method::HEAD;
+            tokio::task::spawn_local(Box::pin(async move {
+                deliver(response, is_head, respond).await;
+                drop(active);
+            }));
         }
     }
 }
@@ -65,20 +70,6 @@ fn arrive(worker: &Worker, active: &Active, asked: Asked) -> (Arrived, Rest) {
     (arrived, Rest { is_head, opening: None, hints })
 }
 
-/// Says why what came is no request that can be passed on.
-fn answer_no_request(worker: &Worker, client: &Client, error: &HeadError) -> Response<Body> {
-    let response = refuse(worker, error);
-    let (peer, status) = (client.line.peer, response.status.as_u16());
-    tracing::info!(%peer, status, %error, "refused an HTTP/2 request");
-    response
-}
-
-async fn deliver(_active: Active, response: Response<Body>, mut respond: Respond) {
-    let (status, fields, body) = without_hop(response, false);
-    respond.send_head(status, &fields, false);
-    send_body(body, respond).await;
-}
-
 /// Answers one request. Whatever ends it early, the client's reset or the end of its connection, ends the exchange with
 /// the backend too.
 async fn carry(
@@ -90,16 +81,25 @@ async fn carry(
     let answered = poll_fn(|cx| poll_answer(cx, &mut answer, &hints, &mut respond));
     let Some(response) = answered.await else { return };
     drop(hints);
+    match opening {
+        Some(Opening { body, to }) if response.body.is_tunnel() => {
+            let (status, fields, _) = without_hop(response, is_head);
+            respond.send_head(status, &fields, false);
+            // Fails where the tunnel was given up meanwhile; then the stream is reset.
+            drop(to.send(Wire::Stream(Box::new(Stream::new(respond, body)))));
+        }
+        _ => deliver(response, is_head, respond).await,
+    }
+}
+
+/// Sends a response.
+async fn deliver(response: Response<Body>, is_head: bool, mut respond: Respond) {
     let (status, fields, body) = without_hop(response, is_head);
-    let is_tunnel = body.is_tunnel();
     let ends = is_head || is_bodiless(status) || body.is_absent() || body.is_end_stream();
-    respond.send_head(status, &fields, ends && !is_tunnel);
+    respond.send_head(status, &fields, ends);
     drop(fields);
-    match opening.filter(|_| is_tunnel) {
-        // Fails where the tunnel was given up meanwhile; then the stream is reset.
-        Some(Opening { body, to }) => drop(to.send(Wire::Stream(Box::new(Stream::new(respond, body))))),
-        None if ends => {}
-        None => send_body(body, respond).await,
+    if !ends {
+        send_body(body, respond).await;
     }
 }
 

@@ -96,7 +96,8 @@ mod tests {
                     Ok::<_, Garbled>(())
                 });
                 let known = other.decode_with_cb(&block, |_, value| theirs.push(value.to_vec()));
-                if ours.is_err() {
+                // A new size alone is a section too, which the other library does not think.
+                if ours.is_err() || known == Err(loona_hpack::decoder::DecoderError::SizeUpdateAtEnd) {
                     break;
                 }
                 prop_assert!(known.is_ok(), "{:?} of {:x?}", known, block);
