@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 
 use support::backend::ok;
 use support::process::Process;
+use support::raw_http2::{self, Peer, settings, window_update};
 use support::*;
 
 const KIB: usize = 1024;
@@ -74,6 +75,19 @@ fn an_idle_connection_costs_kilobytes() {
 }
 
 #[test]
+fn an_idle_http2_connection_costs_kilobytes() {
+    const COUNT: usize = 500;
+    let backend = Backend::named("a");
+    let scale = Scale::new(&Setup::of(&[&backend]));
+    let mut clients: Vec<_> = (0..COUNT).map(|_| Peer::open(scale.address)).collect();
+    for client in &mut clients {
+        assert_eq!(client.get("/").status(), 200);
+    }
+    let each = scale.each(COUNT);
+    assert!(each <= 12 * KIB, "{each} octets for an idle HTTP/2 connection");
+}
+
+#[test]
 fn heads_that_do_not_end_are_held_up_to_their_limit() {
     const COUNT: usize = 200;
     let backend = Backend::named("a");
@@ -113,6 +127,39 @@ fn a_response_that_nobody_reads_is_held_up_to_its_limit() {
     scale.settle();
     let each = scale.each(COUNT);
     assert!(each <= 512 * KIB, "{each} octets for a response of {LENGTH}");
+}
+
+#[test]
+fn responses_over_http2_that_nobody_reads_are_held_up_to_their_limit() {
+    const CONNECTIONS: usize = 10;
+    const STREAMS: usize = 16;
+    const LENGTH: usize = 4 * 1024 * KIB;
+    let body = vec![b'x'; LENGTH];
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {LENGTH}\r\n\r\n");
+    let backend = Backend::start("a", move |conn| {
+        while let Some(request) = conn.request() {
+            if request.target() == "/long" {
+                conn.send(&head);
+                conn.send(&body);
+            } else {
+                conn.send(ok("a"));
+            }
+        }
+    });
+    let scale = Scale::new(&Setup::of(&[&backend]));
+    // The windows are open; what is not read is the socket.
+    let windows = [settings(&[(4, 0x7fff_ffff)]), window_update(0, 0x7000_0000)].concat();
+    let mut clients: Vec<_> = (0..CONNECTIONS).map(|_| Peer::open(scale.address)).collect();
+    for client in &mut clients {
+        client.send(&windows);
+        for _ in 0..STREAMS {
+            client.ask(&raw_http2::get("/long"));
+        }
+    }
+    eventually("all are under way", || backend.connections() >= CONNECTIONS * STREAMS);
+    scale.settle();
+    let each = scale.each(CONNECTIONS * STREAMS);
+    assert!(each <= 256 * KIB, "{each} octets for a response of {LENGTH} over HTTP/2");
 }
 
 #[test]

@@ -92,14 +92,16 @@ impl Encoder {
     }
 
     fn field(&mut self, field: &Field<'_>, out: &mut Vec<u8>) {
-        if field.is_sensitive || !is_worth_keeping(field) {
-            let how = if field.is_sensitive { form::NEVER } else { 0 };
-            return field.write(how, 4, out);
+        if field.is_sensitive {
+            return field.write(form::NEVER, 4, out);
         }
         let print = field.print();
         let is_same = |entry: &Entry| entry.print == print && entry.is(field);
         if let Some(place) = self.table.iter().position(is_same) {
             return integer(out, form::INDEXED, 7, KNOWN + 1 + place);
+        }
+        if !is_worth_keeping(field) {
+            return field.write(0, 4, out);
         }
         field.write(form::ADDED, 6, out);
         let entry = Entry { print, name: field.name.clone(), value: Bytes::copy_from_slice(field.value) };
