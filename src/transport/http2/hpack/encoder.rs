@@ -92,16 +92,14 @@ impl Encoder {
     }
 
     fn field(&mut self, field: &Field<'_>, out: &mut Vec<u8>) {
-        if field.is_sensitive {
-            return field.write(form::NEVER, 4, out);
+        if field.is_sensitive || !is_worth_keeping(field) {
+            let how = if field.is_sensitive { form::NEVER } else { 0 };
+            return field.write(how, 4, out);
         }
         let print = field.print();
         let is_same = |entry: &Entry| entry.print == print && entry.is(field);
         if let Some(place) = self.table.iter().position(is_same) {
             return integer(out, form::INDEXED, 7, KNOWN + 1 + place);
-        }
-        if !is_worth_keeping(field) {
-            return field.write(0, 4, out);
         }
         field.write(form::ADDED, 6, out);
         let entry = Entry { print, name: field.name.clone(), value: Bytes::copy_from_slice(field.value) };
@@ -141,7 +139,12 @@ impl Field<'_> {
         for text in [self.name.as_str().as_bytes(), self.value] {
             let (chunks, rest) = text.as_chunks::<8>();
             print = chunks.iter().fold(print, |print, chunk| mix(print, u64::from_le_bytes(*chunk)));
-            print = mix(print, rest.iter().fold(0, |so_far, octet| so_far << 8 | u64::from(*octet)));
+            let last = match text.last_chunk::<8>() {
+                // Some of them once more.
+                Some(last) => u64::from_le_bytes(*last),
+                None => rest.iter().fold(0, |so_far, octet| so_far << 8 | u64::from(*octet)),
+            };
+            print = mix(print, last);
         }
         print
     }
