@@ -273,3 +273,23 @@ async fn echo(client: h2::client::SendRequest<bytes::Bytes>, octet: u8, length: 
     }
     assert!(got == vec![octet; length], "{} of {length} octets of {octet}", got.len());
 }
+
+/// §6.9: what is refused counts no longer against what the connection has room for, however much that was.
+#[test]
+fn refused_bodies_leave_their_room_to_others() {
+    let backend = Backend::named("a");
+    let proxy = Proxy::to(&backend);
+    let mut peer = Peer::open(proxy.address);
+    for n in 0..200 {
+        // In one piece, so that it may have come whole before anybody looks at it.
+        let stream = 2 * n + 1;
+        let padded = with(request("POST", "/refused"), &[("x", " padded")]);
+        peer.send([headers(stream, 0, &padded), data(stream, END_STREAM, [b'x'; 16_000])].concat());
+        assert_eq!(peer.answer(stream).status(), 400);
+    }
+    peer.skip_to(1001);
+    let stream = peer.start(0, &request("POST", "/after"));
+    peer.send(data(stream, END_STREAM, [b'x'; 16_000]));
+    assert_eq!(peer.answer(stream).status(), 200);
+    assert_eq!(backend.requests().len(), 1);
+}

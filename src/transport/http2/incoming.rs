@@ -89,14 +89,8 @@ impl Body for Incoming {
 
 impl Drop for Incoming {
     fn drop(&mut self) {
-        let state = &mut *self.state.borrow_mut();
-        if let Some(stream) = state.streams.get_mut(self.key) {
-            stream.is_unwanted = true;
-            stream.reader = None;
-            let unread = std::mem::take(&mut stream.input).len() as u32;
-            state.release_on(self.key, unread);
-            state.settle(self.key);
-        }
+        let mut state = self.state.borrow_mut();
+        state.is_unwanted(self.key);
         state.forget(self.key);
     }
 }

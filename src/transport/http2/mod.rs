@@ -165,10 +165,14 @@ impl Connection {
 
     fn arrive(&mut self, Arrived { key, request, has_body }: Arrived) -> Arrival {
         let is_read = has_body && request.is_ok();
-        if let Some(stream) = self.state.borrow_mut().streams.get_mut(key) {
+        let mut state = self.state.borrow_mut();
+        if let Some(stream) = state.streams.get_mut(key) {
             stream.handles = if is_read { 2 } else { 1 };
-            stream.is_unwanted = !is_read;
         }
+        if !is_read {
+            state.is_unwanted(key);
+        }
+        drop(state);
         let respond = Respond::new(Rc::clone(&self.state), key);
         let body = is_read.then(|| Incoming::new(Rc::clone(&self.state), key));
         let request =

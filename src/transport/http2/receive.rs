@@ -6,10 +6,12 @@ use h2::Reason;
 use super::fault::Fault;
 use super::frame::{HEAD, Head, Kind, LONGEST, flag, setting};
 use super::section;
-use super::state::{Awaited, Going, Partial, State};
+use super::state::{Awaited, Partial, State};
 use super::window::{self, Window};
 use super::{PREFACE, frame};
 
+/// What a client may not do to a window.
+const TOO_LARGE: Fault = Fault::Connection(Reason::FLOW_CONTROL_ERROR, "a window is too large");
 /// Frames that a field section may be cut into, beside one for each KiB that it may have.
 const CUTS: usize = 16;
 
@@ -96,7 +98,7 @@ impl State {
         let octets = unpad(head, payload)?;
         let Some(key) = self.find(head.stream) else {
             self.release(length);
-            return if self.remembers(head.stream) {
+            return if self.remembers(head.stream) || self.is_late(head.stream) {
                 Ok(())
             } else {
                 Err(Fault::Stream(head.stream, Reason::STREAM_CLOSED, "DATA on a stream that has ended"))
@@ -195,15 +197,18 @@ impl State {
         if stream <= self.last {
             return self.take_trailers(stream, block, ends_stream);
         }
-        self.last = stream;
-        let limits = &self.agreed.limits;
-        let request = section::request(&mut self.decoder, block, limits, stream)?;
-        if self.going == Going::Heard {
+        let request = section::request(&mut self.decoder, block, &self.agreed.limits, stream);
+        if let Err(fault @ Fault::Connection(..)) = request {
+            return Err(fault);
+        }
+        if self.is_late(stream) {
             return Ok(());
         }
+        self.last = stream;
         if let Some(fault) = fault {
             return Err(fault);
         }
+        let request = request?;
         let length = request.as_ref().ok().and_then(|head| head.length);
         if ends_stream && length.is_some_and(|length| length > 0) {
             let what = "there is no body where one was said";
@@ -268,8 +273,17 @@ impl State {
         if head.has(flag::ACK) {
             return Ok(());
         }
+        let mut first_window = self.first_window;
         for &[a, b, value @ ..] in settings {
-            self.set(u16::from_be_bytes([a, b]), u32::from_be_bytes(value))?;
+            match (u16::from_be_bytes([a, b]), u32::from_be_bytes(value)) {
+                (setting::INITIAL_WINDOW_SIZE, value) if value > window::LARGEST => return Err(TOO_LARGE),
+                (setting::INITIAL_WINDOW_SIZE, value) => first_window = value,
+                (name, value) => self.set(name, value)?,
+            }
+        }
+        // Of several the last counts, and each costs a look at all streams.
+        if !self.change_windows(first_window) {
+            return Err(TOO_LARGE);
         }
         frame::write_settings_ack(self.out());
         Ok(())
@@ -281,26 +295,7 @@ impl State {
             setting::HEADER_TABLE_SIZE => self.encoder.resize(value),
             setting::ENABLE_PUSH | setting::ENABLE_CONNECT_PROTOCOL if value > 1 => return Err(WRONG),
             setting::MAX_FRAME_SIZE if !(LONGEST..1 << 24).contains(&(value as usize)) => return Err(WRONG),
-            setting::INITIAL_WINDOW_SIZE => self.change_windows(value)?,
             _ => {}
-        }
-        Ok(())
-    }
-
-    /// Changes what all streams may send (§6.9.2).
-    fn change_windows(&mut self, value: u32) -> Result<(), Fault> {
-        const TOO_LARGE: Fault = Fault::Connection(Reason::FLOW_CONTROL_ERROR, "a window is too large");
-        if value > window::LARGEST {
-            return Err(TOO_LARGE);
-        }
-        let former = std::mem::replace(&mut self.first_window, value);
-        for key in self.open_keys() {
-            if let Some(stream) = self.streams.get_mut(key) {
-                if !stream.send_window.change(former, value) {
-                    return Err(TOO_LARGE);
-                }
-                self.enqueue(key);
-            }
         }
         Ok(())
     }
@@ -346,9 +341,10 @@ impl State {
         Ok(())
     }
 
-    /// Whether a frame is on a stream that there is or was (§5.1).
+    /// Whether a frame is on a stream that there is or was (§5.1), or that is not looked at any more.
     fn check_begun(&self, head: Head) -> Result<(), Fault> {
-        if head.stream == 0 || head.stream.is_multiple_of(2) || head.stream > self.last {
+        let is_begun = head.stream <= self.last || self.is_late(head.stream);
+        if head.stream.is_multiple_of(2) || !is_begun {
             return Err(Fault::protocol("a frame on a stream that nobody has begun"));
         }
         Ok(())

@@ -10,7 +10,7 @@ use tokio::io::AsyncWrite as _;
 use super::frame::{HEAD, Kind, LONGEST, flag, head};
 use super::hpack::Encoder;
 use super::state::State;
-use super::stream::Sending;
+use super::stream::{Sending, Stream};
 use crate::headers::Fields;
 use crate::transport::{Wire, scratch};
 
@@ -130,12 +130,7 @@ impl State {
 
     /// Gives a stream its turn, if it has something to send.
     pub(super) fn enqueue(&mut self, key: usize) {
-        if let Some(stream) = self.streams.get_mut(key)
-            && !stream.is_queued
-            && !stream.is_over()
-            && stream.may_send()
-        {
-            stream.is_queued = true;
+        if self.streams.get_mut(key).is_some_and(Stream::takes_turn) {
             self.ready.push_back(key);
         }
     }

@@ -153,14 +153,14 @@ impl State {
         self.index.get(place).map(|(_, key)| *key)
     }
 
-    /// All of them.
-    pub(super) fn open_keys(&self) -> Vec<usize> {
-        self.index.iter().map(|(_, key)| *key).collect()
-    }
-
     /// How many there are.
     pub(super) fn open_count(&self) -> usize {
         self.index.len()
+    }
+
+    /// Whether a stream came after the last that is answered: what is on it is not looked at (§6.8).
+    pub(super) fn is_late(&self, id: u32) -> bool {
+        self.going == Going::Heard && id > self.last
     }
 
     /// Whether a stream was reset here not long ago.
@@ -313,10 +313,35 @@ impl State {
     /// The connection is over, and with it all that was under way.
     pub(super) fn end(&mut self) {
         self.arrived.clear();
-        for key in self.open_keys() {
+        while let Some((_, key)) = self.index.pop() {
             self.cut(key, Cut::Closed);
         }
         self.wake_carrier();
+    }
+
+    /// Changes what may be sent on all streams (§6.9.2); false if on one that becomes more than it may.
+    pub(super) fn change_windows(&mut self, first: u32) -> bool {
+        let former = std::mem::replace(&mut self.first_window, first);
+        if former == first {
+            return true;
+        }
+        self.index.iter().all(|(_, key)| {
+            let Some(stream) = self.streams.get_mut(*key) else { return true };
+            let is_good = stream.send_window.change(former, first);
+            if stream.takes_turn() {
+                self.ready.push_back(*key);
+            }
+            is_good
+        })
+    }
+
+    /// Nobody reads what comes on a stream.
+    pub(super) fn is_unwanted(&mut self, key: usize) {
+        let Some(stream) = self.streams.get_mut(key) else { return };
+        (stream.is_unwanted, stream.reader) = (true, None);
+        let unread = std::mem::take(&mut stream.input).len() as u32;
+        self.release_on(key, unread);
+        self.settle(key);
     }
 
     /// Counts what has come; false if the client was not allowed to send that much.

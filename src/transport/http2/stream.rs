@@ -76,9 +76,16 @@ impl Stream {
         !self.pending.is_empty() || self.sending == Sending::Last
     }
 
-    /// Whether the windows of the stream let something of that be sent.
+    /// Whether the window of the stream lets something of that be sent.
     pub(super) fn may_send(&self) -> bool {
         self.wants_to_send() && (self.send_window.room() > 0 || self.pending.is_empty())
+    }
+
+    /// Whether it has to be given its place among those that send in turn, which it has from now on.
+    pub(super) fn takes_turn(&mut self) -> bool {
+        let takes = !self.is_queued && !self.is_over() && self.may_send();
+        self.is_queued |= takes;
+        takes
     }
 
     pub(super) fn wake_reader(&mut self) {
