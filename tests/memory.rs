@@ -107,18 +107,7 @@ fn heads_that_do_not_end_are_held_up_to_their_limit() {
 fn a_response_that_nobody_reads_is_held_up_to_its_limit() {
     const COUNT: usize = 100;
     const LENGTH: usize = 8 * 1024 * KIB;
-    let body = vec![b'x'; LENGTH];
-    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {LENGTH}\r\n\r\n");
-    let backend = Backend::start("a", move |conn| {
-        while let Some(request) = conn.request() {
-            if request.target() == "/long" {
-                conn.send(&head);
-                conn.send(&body);
-            } else {
-                conn.send(ok("a"));
-            }
-        }
-    });
+    let backend = backend_with_long_answers(LENGTH);
     let scale = Scale::new(&Setup::of(&[&backend]));
     let mut clients = connected(scale.address, COUNT);
     for client in &mut clients {
@@ -134,18 +123,7 @@ fn responses_over_http2_that_nobody_reads_are_held_up_to_their_limit() {
     const CONNECTIONS: usize = 10;
     const STREAMS: usize = 16;
     const LENGTH: usize = 4 * 1024 * KIB;
-    let body = vec![b'x'; LENGTH];
-    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {LENGTH}\r\n\r\n");
-    let backend = Backend::start("a", move |conn| {
-        while let Some(request) = conn.request() {
-            if request.target() == "/long" {
-                conn.send(&head);
-                conn.send(&body);
-            } else {
-                conn.send(ok("a"));
-            }
-        }
-    });
+    let backend = backend_with_long_answers(LENGTH);
     let scale = Scale::new(&Setup::of(&[&backend]));
     // The windows are open; what is not read is the socket.
     let windows = [settings(&[(4, 0x7fff_ffff)]), window_update(0, 0x7000_0000)].concat();
@@ -189,6 +167,22 @@ fn uploads_over_http2_are_held_up_to_the_windows() {
     done.open();
     stay.notify_one();
     clients.join().unwrap();
+}
+
+/// Answers `/long` with so many octets, and others with its name.
+fn backend_with_long_answers(length: usize) -> Backend {
+    let body = vec![b'x'; length];
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+    Backend::start("a", move |conn| {
+        while let Some(request) = conn.request() {
+            if request.target() == "/long" {
+                conn.send(&head);
+                conn.send(&body);
+            } else {
+                conn.send(ok("a"));
+            }
+        }
+    })
 }
 
 /// Answers `/`; of all else it reads only the head.

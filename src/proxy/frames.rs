@@ -58,6 +58,12 @@ impl Frames {
         match self.at {
             At::Boundary => {
                 self.closed |= octet & 0xf == CLOSE;
+                // Most often the whole of a short frame is there.
+                if let [_, length @ (0..126 | MASKED..254), payload @ ..] = bytes {
+                    let mask = if length & MASKED == 0 { 0 } else { MASK_OCTETS };
+                    let left = u64::from((length & !MASKED) + mask);
+                    return 2 + self.follow(left, payload);
+                }
                 self.at = At::Length;
                 1
             }
@@ -79,12 +85,15 @@ impl Frames {
                 };
                 1
             }
-            At::Payload { left } => {
-                let here = left.min(bytes.len() as u64);
-                self.at = if here == left { At::Boundary } else { At::Payload { left: left - here } };
-                here as usize
-            }
+            At::Payload { left } => self.follow(left, bytes),
         }
+    }
+
+    /// Follows as much of a payload as there is, of which `left` octets are to come.
+    fn follow(&mut self, left: u64, bytes: &[u8]) -> usize {
+        let here = left.min(bytes.len() as u64);
+        self.at = if here == left { At::Boundary } else { At::Payload { left: left - here } };
+        here as usize
     }
 }
 

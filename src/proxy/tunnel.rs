@@ -18,7 +18,7 @@ use super::upgrade::{ClientEnd, Offer};
 use crate::pool::Closing;
 use crate::transport::exchange::Phase;
 use crate::transport::{Wire, scratch};
-use crate::watch::Call;
+use crate::watch::{Call, SWEEP};
 
 /// For the client's connection to be handed over after a 101.
 const OPENING: Duration = Duration::from_secs(10);
@@ -149,7 +149,8 @@ impl Tunnel {
             let moved = self.poll_move(cx);
             if before != (self.up.passed, self.down.passed, self.has_ended()) {
                 let patience = if self.has_ended() { LINGER } else { idle };
-                membership.wait_for(Phase::Tunnel, worker.clock.now().after(patience));
+                // Never less than that, and the clock is not read for each message.
+                membership.wait_for(Phase::Tunnel, worker.recent().after(SWEEP + patience));
             }
             match moved {
                 Poll::Ready(Ok(())) => return Poll::Ready(End::Closed),
