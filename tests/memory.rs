@@ -81,7 +81,9 @@ fn an_idle_http2_connection_costs_kilobytes() {
     let scale = Scale::new(&Setup::of(&[&backend]));
     let mut clients: Vec<_> = (0..COUNT).map(|_| Peer::open(scale.address)).collect();
     for client in &mut clients {
-        assert_eq!(client.get("/").status(), 200);
+        // As for a page with all that belongs to it.
+        let streams: Vec<u32> = (0..60).map(|_| client.ask(&raw_http2::get("/"))).collect();
+        assert!(streams.into_iter().all(|stream| client.answer(stream).status() == 200));
     }
     let each = scale.each(COUNT);
     assert!(each <= 12 * KIB, "{each} octets for an idle HTTP/2 connection");

@@ -18,6 +18,8 @@ use crate::transport::scratch;
 
 /// Streams that may be reset because of what the client does wrong, over the life of a connection.
 const FAULTS: u32 = 256;
+/// Streams that room is kept for while there is none.
+const FEW: usize = 16;
 /// Streams that were reset here and are remembered, since the client may have sent more before it heard of that.
 const REMEMBERED: usize = 128;
 
@@ -254,7 +256,7 @@ impl State {
             self.index.remove(place);
         }
         if !is_known {
-            self.streams.remove(key);
+            self.remove(key);
         }
         if self.index.is_empty() {
             // There may be nothing left to wait for.
@@ -267,7 +269,16 @@ impl State {
         let Some(stream) = self.streams.get_mut(key) else { return };
         stream.handles -= 1;
         if stream.handles == 0 && stream.is_over() {
-            self.streams.remove(key);
+            self.remove(key);
+        }
+    }
+
+    /// Takes a stream out; with the last of many their room goes too.
+    fn remove(&mut self, key: usize) {
+        self.streams.remove(key);
+        if self.streams.is_empty() && self.streams.capacity() > FEW {
+            (self.streams, self.index) = (Slab::new(), Vec::new());
+            (self.arrived, self.ready) = (VecDeque::new(), VecDeque::new());
         }
     }
 
