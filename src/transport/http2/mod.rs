@@ -1,7 +1,7 @@
 //! HTTP/2 with a client (RFC 9113): one connection, whose requests are answered by whoever serves it, all at one time.
 //! What a request means, and how long anything may take, is for others to say. Backends are spoken to by the h2 crate.
 //!
-//! All of a connection is one [`State`](state::State) in one thread. One task reads and writes the socket; those that
+//! All of a connection is one `State` in one thread. One task reads and writes the socket; those that
 //! answer requests put what they send straight into its buffer, in which responses that come together leave together. An
 //! idle connection holds no buffer, and its tables only if it has used them.
 
