@@ -161,3 +161,30 @@ fn a_busy_connection_does_not_idle() {
     assert_eq!(peer.answer(stream).status(), 200);
     assert_eq!(peer.end(), End::GoAway(NO_ERROR), "but then it does");
 }
+
+/// §6.8: what was begun is finished also where only the client's pace holds it up, as long as it takes something.
+#[test]
+fn a_slow_reader_gets_all_of_its_response() {
+    let backend = Backend::start("a", |conn| {
+        while conn.request().is_some() {
+            conn.send(crate::support::backend::ok(&"x".repeat(5000)));
+        }
+    });
+    let mut proxy = Proxy::to(&backend);
+    let mut peer = Peer::open_with(proxy.address, &[(4, 1000)]);
+    peer.reading = Reading::Not;
+    let stream = peer.ask(&get("/"));
+    peer.until("its window is full", |peer| peer.on(stream).body.len() == 1000);
+    eventually("the backend has done its part", || proxy.status("a").in_flight == 0);
+    proxy.server().stop(Stop::Graceful);
+    // Longer in all than a client has that takes nothing.
+    for round in 1..=6 {
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        peer.grant(stream, 500);
+        peer.until("more comes", |peer| peer.on(stream).body.len() == 1000 + round * 500);
+    }
+    peer.grant(stream, 1 << 20);
+    assert_eq!(peer.answer(stream).body.len(), 5000);
+    assert_eq!(peer.end(), End::GoAway(NO_ERROR));
+    proxy.server.take().unwrap().wait();
+}

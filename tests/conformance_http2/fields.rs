@@ -144,6 +144,8 @@ fn names_and_values_are_what_they_may_be() {
         case("§8.2.1", "a colon in a name", named("x:y"), MALFORMED),
         case("CVE-2021-33193", "CR LF in a name", named("x: y\r\nz"), MALFORMED),
         case("§8.2.1", "NUL in a name", named("x\0"), MALFORMED),
+        case("§8.2.1", "CR for a hyphen", named("x\rreal\rip"), MALFORMED),
+        case("§8.2.1", "CR for a hyphen in a length", plus(&[("content\rlength", "0")]), MALFORMED),
         case("§8.2.1", "not ASCII in a name", named("ä"), MALFORMED),
         case("§8.2.1", "CR LF in a value", valued("v\r\ntransfer-encoding: chunked"), MALFORMED),
         case("§8.2.1", "LF in a value", valued("v\nx: y"), MALFORMED),

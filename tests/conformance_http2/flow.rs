@@ -10,7 +10,11 @@ const LARGE: usize = 1 << 20;
 fn large() -> Backend {
     Backend::start("a", |conn| {
         while let Some(request) = conn.request() {
-            if request.target().starts_with("/large") {
+            if request.target() == "/empty" {
+                conn.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
+                conn.next.wait();
+                conn.send("0\r\n\r\n");
+            } else if request.target().starts_with("/large") {
                 conn.send(format!("HTTP/1.1 200 OK\r\ncontent-length: {LARGE}\r\n\r\n"));
                 conn.send("x".repeat(LARGE));
             } else {
@@ -292,4 +296,18 @@ fn refused_bodies_leave_their_room_to_others() {
     peer.send(data(stream, END_STREAM, [b'x'; 16_000]));
     assert_eq!(peer.answer(stream).status(), 200);
     assert_eq!(backend.requests().len(), 1);
+}
+
+/// §6.9.1: an end without octets needs no room.
+#[test]
+fn an_end_does_not_wait_for_room() {
+    let backend = large();
+    let proxy = Proxy::to(&backend);
+    let mut peer = Peer::open_with(proxy.address, &[(4, 1 << 24)]);
+    peer.reading = Reading::Not;
+    let (large, empty) = (peer.ask(&get("/large")), peer.ask(&get("/empty")));
+    peer.until("the window is full", |peer| peer.on(large).body.len() == 65_535);
+    peer.until("the other has begun", |peer| peer.on(empty).status() == 200);
+    backend.next.open();
+    assert!(peer.answer(empty).ended);
 }

@@ -112,14 +112,20 @@ impl Connection {
             }
             // What follows from what was read leaves in one write.
             let written = self.poll_write(cx)?;
-            let is_waiting = {
+            let is_full = {
                 let mut state = self.state.borrow_mut();
-                if written.is_ready() && state.is_over() {
-                    return Poll::Ready(Ok(None));
+                if written.is_ready() && state.is_idle() {
+                    if state.going == Going::Heard {
+                        return Poll::Ready(Ok(None));
+                    }
+                    if state.client_goes {
+                        state.say_last();
+                        continue;
+                    }
                 }
                 state.is_full()
             };
-            let read = if is_waiting { Poll::Pending } else { self.poll_read(cx)? };
+            let read = if is_full { Poll::Pending } else { self.poll_read(cx)? };
             match read {
                 Poll::Ready(0) => {
                     self.state.borrow_mut().end();
@@ -132,6 +138,12 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Octets that were sent so far, as long as there are more to be sent.
+    pub fn under_way(&self) -> Option<u64> {
+        let state = self.state.borrow();
+        (!state.is_idle()).then_some(state.written)
     }
 
     /// Says that the connection ends: streams that begin before the client has heard of it are still answered.
@@ -210,14 +222,9 @@ impl Intake {
 }
 
 impl State {
-    /// Whether nothing comes any more, neither from the client nor from here.
-    fn is_over(&mut self) -> bool {
-        let is_idle = self.open_count() == 0 && self.arrived.is_empty() && self.is_written();
-        if is_idle && self.client_goes && self.going != Going::Heard {
-            self.say_last();
-            return false;
-        }
-        is_idle && self.going == Going::Heard
+    /// Whether nothing is under way.
+    fn is_idle(&self) -> bool {
+        self.open_count() == 0 && self.arrived.is_empty() && self.is_written()
     }
 }
 

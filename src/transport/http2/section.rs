@@ -83,9 +83,10 @@ pub(super) fn trailers(
     decoder.decode(block, |field| {
         let is_within = size.add(&field)? && fields.len() < limits.fields;
         match (field.name, HeaderValue::from_bytes(field.value)) {
-            (Name::Field(name), Ok(value))
+            (Name::Field(name), Ok(mut value))
                 if is_within && field.wrong.is_none() && !is_of_connection(name, field.value) =>
             {
+                value.set_sensitive(field.is_sensitive);
                 // There are no more than a head may have.
                 let _ = fields.try_append(name.clone(), value);
             }

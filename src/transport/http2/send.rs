@@ -121,9 +121,9 @@ impl State {
     }
 
     fn send_pending(&mut self, key: usize) {
-        if self.ready.is_empty() {
-            while self.has_room() && self.write_data(key) {}
-        }
+        // An end alone takes no room, and does not wait for those that do (§6.9.1).
+        let is_bare = self.streams.get(key).is_some_and(|stream| stream.pending.is_empty());
+        while (is_bare || self.ready.is_empty() && self.has_room()) && self.write_data(key) {}
         self.enqueue(key);
         self.wake_carrier();
     }
@@ -192,6 +192,19 @@ impl State {
         }
     }
 
+    /// Lets go of what was written, also where there is always more.
+    fn has_written(&mut self, count: usize) {
+        self.sent += count;
+        self.written += count as u64;
+        if self.waiting() == 0 {
+            scratch::give_back(std::mem::take(&mut self.out));
+            self.sent = 0;
+        } else if self.sent >= ENOUGH {
+            self.out.drain(..self.sent);
+            self.sent = 0;
+        }
+    }
+
     /// Writes what there is to write.
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, wire: &mut Wire) -> Poll<std::io::Result<()>> {
         let mut has_written = false;
@@ -203,13 +216,9 @@ impl State {
             }
             match ready!(Pin::new(&mut *wire).poll_write(cx, rest))? {
                 0 => return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into())),
-                count => self.sent += count,
+                count => self.has_written(count),
             }
             has_written = true;
-            if self.waiting() == 0 {
-                self.sent = 0;
-                scratch::give_back(std::mem::take(&mut self.out));
-            }
         }
         if has_written || self.is_unflushed {
             self.is_unflushed = true;
@@ -217,5 +226,58 @@ impl State {
             self.is_unflushed = false;
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::future::poll_fn;
+    use std::io::Read as _;
+
+    use crate::transport::http1::client::HeadLimits;
+    use crate::transport::http2::{Agreed, PREFACE};
+
+    /// A client that reads all the time and less than there is: what was sent is let go of all the same.
+    #[test]
+    fn what_was_sent_is_let_go_of_though_there_is_always_more() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
+        runtime.block_on(async {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+            let mut client = std::net::TcpStream::connect(listener.local_addr().expect("an address"))
+                .expect("a connection");
+            let (server, _) = listener.accept().expect("a connection");
+            for socket in [socket2::SockRef::from(&client), socket2::SockRef::from(&server)] {
+                socket.set_send_buffer_size(32 * 1024).expect("a size");
+                socket.set_recv_buffer_size(32 * 1024).expect("a size");
+            }
+            server.set_nonblocking(true).expect("a mode");
+            let mut wire = Wire::Plain(tokio::net::TcpStream::from_std(server).expect("a socket"));
+
+            let mut state =
+                State::new(Agreed { limits: HeadLimits { octets: 4096, fields: 20 }, streams: 10 });
+            let open = b"\0\0\x06\x04\0\0\0\0\0\0\x04\x7f\xff\xff\xff\0\0\x04\x08\0\0\0\0\0\x70\0\0\0";
+            let get = b"\0\0\x06\x01\x05\0\0\0\x01\x82\x86\x84\x41\x01h";
+            state.take(&[PREFACE, open, get].concat());
+            let key = state.arrived.pop_front().expect("a request").key;
+            state.send_section(key, Section::Head(StatusCode::OK, &Fields::new(), false));
+            let (mut buffer, mut read) = (vec![0; 20_000], 0);
+            client.set_nonblocking(true).expect("a mode");
+            while read < 16 * ENOUGH {
+                // For the reactor to see what has changed.
+                tokio::task::yield_now().await;
+                if state.streams[key].pending.is_empty() {
+                    state.send_data(key, Bytes::from(vec![0; 64 * 1024]), false);
+                }
+                poll_fn(|cx| {
+                    let _ = state.poll_write(cx, &mut wire);
+                    Poll::Ready(())
+                })
+                .await;
+                read += client.read(&mut buffer).unwrap_or(0);
+                assert!(state.out.len() < 4 * ENOUGH, "{} octets", state.out.len());
+            }
+        });
     }
 }

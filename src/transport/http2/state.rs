@@ -56,6 +56,8 @@ pub(super) struct State {
     /// Written, and not sent yet but for the first `sent` octets.
     pub(super) out: Vec<u8>,
     pub(super) sent: usize,
+    /// Octets that were sent so far.
+    pub(super) written: u64,
     /// The system may hold back a part of what it took.
     pub(super) is_unflushed: bool,
     /// Streams that have something to send, in turn.
@@ -136,6 +138,7 @@ impl State {
             encoder: Encoder::default(),
             out: Vec::new(),
             sent: 0,
+            written: 0,
             is_unflushed: false,
             ready: VecDeque::new(),
             send_window: Window::of(window::FIRST),
@@ -229,7 +232,8 @@ impl State {
 
     pub(super) fn write_reset(&mut self, id: u32, reason: Reason) {
         frame::write_reset(self.out(), id, reason);
-        if self.resets.len() == REMEMBERED {
+        // All that may be open may be reset at one time.
+        if self.resets.len() >= REMEMBERED.max(self.agreed.streams as usize) {
             self.resets.pop_front();
         }
         self.resets.push_back(id);
@@ -241,9 +245,11 @@ impl State {
         let Some(stream) = self.streams.get_mut(key) else { return };
         let unread = stream.input.len() as u32;
         (stream.input, stream.pending, stream.trailers) = (BytesMut::new(), Bytes::new(), None);
-        stream.is_queued = false;
         stream.wake_reader();
         stream.wake_sender();
+        if std::mem::take(&mut stream.is_queued) {
+            self.ready.retain(|ready| *ready != key);
+        }
         self.release(unread);
         self.close(key, Err(how));
     }

@@ -35,7 +35,7 @@ pub(super) async fn serve(
     let agreed = agree(&station.worker.current().snapshot.limits);
     let connection = Connection::new(wire, &ahead, agreed);
     drop(ahead);
-    let mut conversation = Conversation { station, ticket, client, connection, goodbye: None };
+    let mut conversation = Conversation { station, ticket, client, connection, goodbye: None, put_off: None };
     match conversation.carry().await {
         Ok(()) => {}
         Err(error @ Failure::Refused(..)) => tracing::info!(%peer, %error, "ended an HTTP/2 connection"),
@@ -56,6 +56,8 @@ struct Conversation<'a> {
     connection: Connection,
     /// Once it was said that it ends: when that is enforced.
     goodbye: Option<Pin<Box<Sleep>>>,
+    /// Octets that had been sent when that was put off.
+    put_off: Option<u64>,
 }
 
 /// What happens on a connection.
@@ -78,10 +80,17 @@ impl Conversation<'_> {
             match poll_fn(|cx| self.poll_event(cx)).await? {
                 Event::Asked(arrival) => exchange::begin(&self.station.worker, &self.client, arrival),
                 Event::Called => self.say_goodbye(),
-                Event::Late if self.client.is_busy() => self.goodbye = Some(Box::pin(sleep(GOODBYE))),
+                Event::Late if self.is_under_way() => self.goodbye = Some(Box::pin(sleep(GOODBYE))),
                 Event::Late | Event::Ended => return Ok(()),
             }
         }
+    }
+
+    /// Whether something is still being answered, or sent and not only waiting for a client that takes nothing.
+    fn is_under_way(&mut self) -> bool {
+        let sent = self.connection.under_way();
+        let moves = sent.is_some() && sent != std::mem::replace(&mut self.put_off, sent);
+        moves || self.client.is_busy()
     }
 
     /// Streams that begin before the client has heard of it are still answered.

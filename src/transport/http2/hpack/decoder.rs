@@ -82,8 +82,7 @@ impl Name {
             b":path" => Self::Path,
             b":protocol" => Self::Protocol,
             b":status" => Self::Status,
-            // `http` lets a quote pass in names.
-            _ if octets.iter().any(|octet| octet.is_ascii_uppercase() || *octet == b'"') => Self::Unfit,
+            _ if octets.iter().any(|octet| is_unfit(*octet)) => Self::Unfit,
             _ => headers::name(octets).map_or(Self::Unfit, Self::Field),
         }
     }
@@ -228,6 +227,12 @@ impl From<Literal<'_>> for Entry {
         let Literal { name, value, size, wrong } = literal;
         Self { name, value: Bytes::copy_from_slice(value), size, wrong }
     }
+}
+
+/// Whether an octet has no place in a name: `http` lets a quote pass, and what is known by a glance may be told from
+/// another in lower case only (RFC 9113 §8.2.1).
+fn is_unfit(octet: u8) -> bool {
+    octet.is_ascii_uppercase() || octet <= b' ' || octet == b'"'
 }
 
 /// What is wrong with a value (RFC 9110 §5.5, RFC 9113 §8.2.1).
