@@ -78,9 +78,9 @@ fn a_client_may_say_that_it_goes() {
     backend.next.open();
     assert_eq!(peer.answer(stream).text(), "a");
     assert_eq!(peer.end(), End::GoAway(NO_ERROR));
-    // Where nothing was begun, there is nothing to wait for.
+    // Where nothing is under way, there is nothing to wait for.
     let mut peer = Peer::open(proxy.address);
-    peer.settle();
+    assert_eq!(peer.get("/").text(), "a");
     peer.send(frame(GOAWAY, 0, 0, [0; 8]));
     assert_eq!(peer.end(), End::GoAway(NO_ERROR));
 }
