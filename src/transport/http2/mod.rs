@@ -1,12 +1,13 @@
 //! HTTP/2 with a client (RFC 9113): one connection, whose requests are answered by whoever serves it, all at one time.
 //! What a request means, and how long anything may take, is for others to say. Backends are spoken to by the h2 crate.
 //!
-//! All of a connection is one `State` in one thread. One task reads and writes the socket; those that
-//! answer requests put what they send straight into its buffer, in which responses that come together leave together. An
-//! idle connection holds no buffer, and its tables only if it has used them.
+//! All of a connection is one `State` in one thread. One task reads and writes the socket; those that answer requests put
+//! what they send straight into its buffer, in which responses that come together leave together. An idle connection holds
+//! no buffer, and its tables only if it has used them.
 
 mod fault;
 mod frame;
+mod going;
 mod hpack;
 mod incoming;
 mod receive;
@@ -33,7 +34,8 @@ pub use fault::{Cut, Failure, Refusal};
 pub use incoming::Incoming;
 pub use respond::{Over, Respond};
 
-use state::{Arrived, Awaited, Going, State};
+use going::Going;
+use state::{Arrived, Awaited, State};
 
 /// What a client begins with (RFC 9113 §3.4).
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -151,8 +153,9 @@ impl Connection {
         self.state.borrow_mut().say_goodbye();
     }
 
-    /// Ends the connection, and says which request was the last that was answered. What the client still sends is read and dropped: a socket that is closed with data unread
-    /// resets the connection, and the client could lose what was said last.
+    /// Ends the connection, and says which request was the last that was answered. What the client still sends is read
+    /// and dropped: a socket that is closed with data unread resets the connection, and the client could lose what was
+    /// said last.
     pub fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.state.borrow_mut().say_last();
         if ready!(self.poll_write(cx)).is_err() || ready!(Pin::new(&mut self.wire).poll_shutdown(cx)).is_err()

@@ -180,7 +180,7 @@ impl State {
         while self.has_room()
             && let Some(key) = self.ready.pop_front()
         {
-            let Some(stream) = self.streams.get_mut(key).filter(|stream| stream.is_queued) else { continue };
+            let Some(stream) = self.streams.get_mut(key) else { continue };
             if self.send_window.room() == 0 && !stream.pending.is_empty() {
                 self.ready.push_front(key);
                 return;

@@ -9,6 +9,7 @@ use h2::Reason;
 use slab::Slab;
 
 use super::fault::{Cut, Fault, Refusal};
+use super::going::Going;
 use super::hpack::{Decoder, Encoder};
 use super::section::Head;
 use super::stream::{Sending, Stream};
@@ -92,16 +93,6 @@ pub(super) enum Awaited {
     Frames,
 }
 
-/// Whether this side ends the connection (§6.8).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Going {
-    Not,
-    /// It was said; requests that the client has sent before it has heard of it are answered.
-    Said,
-    /// The client has heard of it: what follows is not looked at.
-    Heard,
-}
-
 /// The first frames of a field section (§4.3).
 #[derive(Debug)]
 pub(super) struct Partial {
@@ -161,11 +152,6 @@ impl State {
     /// How many there are.
     pub(super) fn open_count(&self) -> usize {
         self.index.len()
-    }
-
-    /// Whether a stream came after the last that is answered: what is on it is not looked at (§6.8).
-    pub(super) fn is_late(&self, id: u32) -> bool {
-        self.going == Going::Heard && id > self.last
     }
 
     /// Whether a stream was reset here not long ago.
@@ -247,6 +233,9 @@ impl State {
         (stream.input, stream.pending, stream.trailers) = (BytesMut::new(), Bytes::new(), None);
         stream.wake_reader();
         stream.wake_sender();
+        if stream.handles == 0 {
+            self.arrived.retain(|arrived| arrived.key != key);
+        }
         if std::mem::take(&mut stream.is_queued) {
             self.ready.retain(|ready| *ready != key);
         }
@@ -293,7 +282,6 @@ impl State {
         if self.streams.get(key).is_some_and(|stream| stream.sending == Sending::Head) {
             self.given_up += 1;
         }
-        self.arrived.retain(|arrived| arrived.key != key);
         self.cut(key, Cut::Reset(reason));
     }
 
@@ -305,7 +293,6 @@ impl State {
                 tracing::debug!(stream = id, %reason, "reset a stream: {what}");
                 self.faults += 1;
                 if let Some(key) = self.find(id) {
-                    self.arrived.retain(|arrived| arrived.key != key);
                     self.reset(key, reason);
                 } else {
                     self.write_reset(id, reason);
@@ -392,33 +379,6 @@ impl State {
         }
     }
 
-    /// Says that the connection ends: streams that begin before the client has heard of it are still answered.
-    pub(super) fn say_goodbye(&mut self) {
-        if self.going == Going::Not {
-            self.going = Going::Said;
-            frame::write_go_away(self.out(), frame::LAST_STREAM, Reason::NO_ERROR);
-            frame::write_ping(self.out(), 0, GOODBYE);
-            self.wake_carrier();
-        }
-    }
-
-    /// The client has answered a PING.
-    pub(super) fn hear_pong(&mut self, octets: [u8; 8]) {
-        if self.going == Going::Said && octets == GOODBYE {
-            self.say_last();
-        }
-    }
-
-    /// Says which stream is the last that is answered, unless that was said.
-    pub(super) fn say_last(&mut self) {
-        if self.going == Going::Heard || self.failure.is_some() {
-            return;
-        }
-        self.going = Going::Heard;
-        let last = self.last;
-        frame::write_go_away(self.out(), last, Reason::NO_ERROR);
-    }
-
     /// Where what is to be written is gathered.
     pub(super) fn out(&mut self) -> &mut Vec<u8> {
         if self.out.capacity() == 0 {
@@ -445,6 +405,3 @@ impl State {
         frame::write_settings(self.out(), &settings);
     }
 }
-
-/// What the client gives back when it has heard that the connection ends.
-const GOODBYE: [u8; 8] = *b"goodbye!";

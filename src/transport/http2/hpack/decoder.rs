@@ -1,21 +1,16 @@
 //! Field sections of clients, decompressed (RFC 7541 §3.2).
 
-use std::collections::VecDeque;
-
 use bytes::Bytes;
 use http::HeaderName;
 
+use super::table::Table;
 use super::{Garbled, KNOWN, OVERHEAD, TABLE, form, huffman, known};
 use crate::headers;
 
 /// The state of one connection's fields.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in super::super) struct Decoder {
-    /// The latest first.
-    table: VecDeque<Entry>,
-    /// Octets that those count, and may count.
-    size: usize,
-    most: usize,
+    table: Table<Entry>,
 }
 
 /// One field of a table.
@@ -110,12 +105,6 @@ struct Literal<'a> {
     wrong: Option<Wrong>,
 }
 
-impl Default for Decoder {
-    fn default() -> Self {
-        Self { table: VecDeque::new(), size: 0, most: TABLE }
-    }
-}
-
 impl Decoder {
     /// Hands over the fields of a section, in order.
     ///
@@ -143,7 +132,7 @@ impl Decoder {
                 let literal = self.literal(&mut block, if is_added { 6 } else { 4 }, &mut text)?;
                 each(literal.field(!is_added && first & form::NEVER != 0))?;
                 if is_added {
-                    self.add(literal.into());
+                    self.table.add(literal.size, literal.into());
                 }
             }
             has_fields = true;
@@ -181,29 +170,11 @@ impl Decoder {
         Ok(Literal { name, value, size: length + value.len() + OVERHEAD, wrong })
     }
 
-    /// Adds an entry, and forgets the oldest as there is no room for (§4.4).
-    fn add(&mut self, entry: Entry) {
-        self.shrink_to(self.most.saturating_sub(entry.size));
-        if entry.size <= self.most {
-            self.size += entry.size;
-            self.table.push_front(entry);
-        }
-    }
-
-    fn shrink_to(&mut self, most: usize) {
-        while self.size > most
-            && let Some(oldest) = self.table.pop_back()
-        {
-            self.size -= oldest.size;
-        }
-    }
-
     fn resize(&mut self, most: usize) -> Result<(), Garbled> {
         if most > TABLE {
             return Err(Garbled("the table becomes larger than was agreed"));
         }
-        self.most = most;
-        self.shrink_to(most);
+        self.table.resize(most);
         Ok(())
     }
 }

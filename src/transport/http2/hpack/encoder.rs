@@ -3,23 +3,18 @@
 //! What repeats from one response to the next is sent once and named by its place in the table from then on. Strings are
 //! written as they are: their code saves a quarter of what is sent once, and costs more than all the rest of a head.
 
-use std::collections::VecDeque;
-
 use bytes::Bytes;
 use http::{HeaderName, StatusCode, header};
 
+use super::table::Table;
 use super::{KNOWN, OVERHEAD, TABLE, form, known};
 use crate::headers::Fields;
 
 /// What the client knows.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in super::super) struct Encoder {
-    /// The latest first.
-    table: VecDeque<Entry>,
-    /// Octets that those count, and may count.
-    size: usize,
-    most: usize,
-    /// The smallest that they might count since the last section, if that has changed: the client has to hear of it.
+    table: Table<Entry>,
+    /// The smallest that its entries might count since the last section, if that has changed: the client has to hear of it.
     lowest: Option<usize>,
 }
 
@@ -37,20 +32,13 @@ struct Field<'a> {
     is_sensitive: bool,
 }
 
-impl Default for Encoder {
-    fn default() -> Self {
-        Self { table: VecDeque::new(), size: 0, most: TABLE, lowest: None }
-    }
-}
-
 impl Encoder {
     /// The client keeps so many octets at most.
     pub(in super::super) fn resize(&mut self, most: u32) {
         let most = TABLE.min(most as usize);
-        if most != self.most {
+        if most != self.table.most() {
             self.lowest = Some(self.lowest.unwrap_or(most).min(most));
-            self.most = most;
-            self.shrink_to(most);
+            self.table.resize(most);
         }
     }
 
@@ -75,10 +63,10 @@ impl Encoder {
     /// Tells how large the table is, if that has changed (§4.2).
     fn begin(&mut self, out: &mut Vec<u8>) {
         if let Some(lowest) = self.lowest.take() {
-            if lowest < self.most {
+            if lowest < self.table.most() {
                 integer(out, form::SIZE, 5, lowest);
             }
-            integer(out, form::SIZE, 5, self.most);
+            integer(out, form::SIZE, 5, self.table.most());
         }
     }
 
@@ -98,33 +86,16 @@ impl Encoder {
         }
         let print = field.print();
         let is_same = |entry: &Entry| entry.print == print && entry.is(field);
-        if let Some(place) = self.table.iter().position(is_same) {
+        if let Some(place) = self.table.position(is_same) {
             return integer(out, form::INDEXED, 7, KNOWN + 1 + place);
         }
         field.write(form::ADDED, 6, out);
         let entry = Entry { print, name: field.name.clone(), value: Bytes::copy_from_slice(field.value) };
-        let size = entry.size();
-        self.shrink_to(self.most.saturating_sub(size));
-        if size <= self.most {
-            self.size += size;
-            self.table.push_front(entry);
-        }
-    }
-
-    fn shrink_to(&mut self, most: usize) {
-        while self.size > most
-            && let Some(oldest) = self.table.pop_back()
-        {
-            self.size -= oldest.size();
-        }
+        self.table.add(field.name.as_str().len() + field.value.len() + OVERHEAD, entry);
     }
 }
 
 impl Entry {
-    fn size(&self) -> usize {
-        self.name.as_str().len() + self.value.len() + OVERHEAD
-    }
-
     fn is(&self, field: &Field<'_>) -> bool {
         self.value == field.value && self.name == *field.name
     }

@@ -4,6 +4,7 @@ mod decoder;
 mod encoder;
 mod huffman;
 mod known;
+mod table;
 
 pub(super) use decoder::{Decoder, Field, Name, Wrong};
 pub(super) use encoder::Encoder;
